@@ -1,0 +1,58 @@
+# Words for working on this project; `make help` lists them. PYTHON chooses the interpreter for .venv.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DELETE_ON_ERROR:
+.PHONY: help run test test-fast check format bench campaign soak docs clean
+
+help: ## list these words
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+	@echo "ARGS='...' is handed on, e.g. make test ARGS='-k config'; PYTHON=python3.12 chooses the interpreter (make clean first)."
+
+run: $(READY) ## a charging day on simulated hardware against the embedded central system
+	@$(BIN)/chargepoint demo $(ARGS)
+
+test: $(READY) ## unit, contract, integration and end-to-end tests
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-fast: $(READY) ## unit and contract tests, in seconds
+	@$(BIN)/python -m pytest -n 2 tests/unit tests/contract $(ARGS)
+
+check: $(READY) ## format, lint, types and the direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## rewrite the code in the one format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## measurements: ratios and counts
+	@$(BIN)/python -m pytest tests/bench -m bench -s --timeout=0 $(ARGS)
+
+campaign: $(READY) ## long random searches: minutes to an hour
+	@CAMPAIGN=1 $(BIN)/python -m pytest tests -m 'campaign or hypothesis' -n 2 --timeout=0 $(ARGS)
+
+soak: $(READY) ## hours of running under faults
+	@$(BIN)/python -m pytest tests -m soak -s --timeout=0 $(ARGS)
+
+docs: $(READY) ## write docs/configuration.md anew from the models
+	@$(BIN)/python -m chargepoint.config.reference docs/configuration.md
+
+clean: ## remove .venv and everything else that was made
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find hal chargepoint scenarios tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so that whatever was interrupted is taken up again by the next call.
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): sudo apt-get install $(notdir $(PYTHON))-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: sudo apt-get install python3.11-venv, then make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: sudo apt-get install $(notdir $(PYTHON))-venv" >&2; exit 1; }
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Making .venv" >&2; rm -rf .venv && $(PYTHON) -m venv .venv; }
+	@echo "Installing what requirements.lock names into .venv (a minute the first time)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

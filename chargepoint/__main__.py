@@ -1,0 +1,7 @@
+"""`python -m chargepoint`."""
+
+import sys
+
+from chargepoint.cli.main import main
+
+sys.exit(main())

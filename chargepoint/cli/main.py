@@ -1,0 +1,133 @@
+"""The `chargepoint` command: finds the subcommand and turns every failure into a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module, metadata
+from typing import Any, NamedTuple
+
+import click
+
+from chargepoint.errors import ConfigError, StoreError
+
+__all__ = ["COMMANDS", "command", "main", "run"]
+
+_USAGE = 2
+_INTERRUPTED = 130  # 128 + SIGINT
+_BROKEN_PIPE = 1  # as click ends when it notices first
+
+
+class _Lazy(NamedTuple):
+    target: str  # module:attribute
+    about: str
+
+
+COMMANDS: Mapping[str, _Lazy] = {
+    "run": _Lazy("chargepoint.cli.run:run", "Run a station: real hardware or a simulated one."),
+    "demo": _Lazy(
+        "chargepoint.cli.demo:demo", "Watch a charging session against the embedded central system."
+    ),
+    "csms": _Lazy("chargepoint.cli.csms:csms", "Run the embedded central system on its own."),
+    "check": _Lazy("chargepoint.cli.check:check", "Play scenarios against a central system and judge it."),
+    "sessions": _Lazy("chargepoint.cli.sessions:sessions", "List the charging sessions a station remembers."),
+    "config": _Lazy("chargepoint.cli.config:config", "Print an example, check a configuration file."),
+}
+
+_EXAMPLES = """\
+\b
+Examples:
+  chargepoint demo
+  chargepoint run --csms ws://localhost:9000/ocpp --identity CP001
+  chargepoint run --config station.yaml
+  chargepoint config example > station.yaml
+"""
+
+
+class _Commands(click.Group):
+    """A group that imports a command only when it runs, so that the rest answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].target.partition(":")
+        found = getattr(import_module(module), attribute)
+        assert isinstance(found, click.Command), cmd_name
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.about) for name, lazy in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.0)
+            ctx.fail(f"There is no command {args[0]!r}; did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"chargepoint {_version()}")
+        ctx.exit()
+
+
+def _version() -> str:
+    try:
+        return metadata.version("chargepoint")
+    except metadata.PackageNotFoundError:
+        return "(not installed, running from its sources)"
+
+
+@click.group(cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def command() -> None:
+    """An OCPP 1.6-J charge point: firmware for a Raspberry Pi, and its simulator."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 found wanting, 2 wrongly asked, 130 interrupted.
+
+    `arguments` default to those of the process. A command's own integer result is its exit code.
+    """
+    try:
+        code = run(command, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read us is gone; without this Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return code
+
+
+def run(command: click.Command, arguments: Sequence[str] | None) -> int:
+    """Run `command` and return its exit code; what it failed at is said on standard error."""
+    try:
+        result: Any = command.main(arguments, prog_name="chargepoint", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _INTERRUPTED
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        return _USAGE
+    except StoreError as error:
+        click.echo(str(error), err=True)
+        return _USAGE
+    return result if isinstance(result, int) else 0

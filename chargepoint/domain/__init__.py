@@ -1,0 +1,1 @@
+"""What a charge point is and does, without any OCPP version, I/O or real time."""

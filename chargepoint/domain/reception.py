@@ -1,0 +1,246 @@
+"""The reception: decides which connector a card or a remote start is for, and whether it starts or stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chargepoint.domain.authorization import Verdict
+from chargepoint.domain.connector import Claim, Connector, Finishing
+from chargepoint.domain.transaction import Transaction
+from hal.api import Timer
+
+if TYPE_CHECKING:
+    from chargepoint.domain.connectors import Connectors
+
+MAY_STOP = frozenset({"Accepted", "ConcurrentTx"})
+"""Statuses with which a card of the same group may stop (a group is by definition in a transaction)."""
+
+
+class Authorities(Protocol):
+    """Who knows whether an identifier may charge (`domain.authorization.Authorizer`)."""
+
+    def authorize(self, id_tag: str, decided: Callable[[Verdict], None]) -> None:
+        """Call `decided` exactly once, now or later."""
+
+
+class Waiting:
+    """Somebody was authorised and no connector is known yet."""
+
+    __slots__ = ("claim", "timer")
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.timer: Timer | None = None
+
+
+class Reception:
+    """Cards and remote starts, in the order in which they came (OCPP 1.6 §4.1, §4.8, §5.11)."""
+
+    __slots__ = ("_asking", "_authorities", "_queue", "_remote", "_shared", "_waiting")
+
+    def __init__(self, shared: Connectors, authorities: Authorities) -> None:
+        self._shared = shared
+        self._authorities = authorities
+        self._asking = False  # an Authorize is outstanding; later cards wait in the queue
+        self._queue: list[tuple[str, int | None]] = []
+        self._waiting: list[Waiting] = []
+        self._remote: list[int] = []  # connectors for which a remote start is being authorised
+
+    # --- cards --------------------------------------------------------------------------------------
+
+    def tag_presented(self, id_tag: str, connector_id: int | None) -> None:
+        """A card at the reader of `connector_id`, or at the station's reader (None)."""
+        candidates = self._candidates(connector_id)
+        for connector in candidates:
+            transaction = connector.transaction
+            if transaction is not None and transaction.running and transaction.owned_by(id_tag):
+                connector.stop_asked("Local", id_tag)
+                return
+        for connector in candidates:
+            if connector.held_by is not None and connector.held_by[0].casefold() == id_tag.casefold():
+                connector.released()
+                return
+        if self._cancelled(id_tag, candidates):
+            return
+        if self._asking:
+            self._queue.append((id_tag, connector_id))
+            return
+        self._ask(id_tag, connector_id)
+
+    def _ask(self, id_tag: str, connector_id: int | None) -> None:
+        candidates = self._candidates(connector_id)
+        target = self._target(candidates)
+        grouped = [c for c in candidates if _group_parent(c) is not None]
+        if target is None and not grouped and not self._room(candidates):
+            return
+        if not self._shared.may_charge() and not grouped:
+            return
+        was_plugged = target is not None and target.pluggedness
+        self._asking = True
+
+        def decided(verdict: Verdict) -> None:
+            self._asking = False
+            with self._shared.turn:
+                self._decided(id_tag, connector_id, target, was_plugged, verdict)
+                self._next()
+
+        self._authorities.authorize(id_tag, decided)
+
+    def _decided(
+        self,
+        id_tag: str,
+        connector_id: int | None,
+        target: Connector | None,
+        was_plugged: bool,
+        verdict: Verdict,
+    ) -> None:
+        candidates = self._candidates(connector_id)
+        if verdict.status in MAY_STOP and verdict.parent is not None:
+            for connector in candidates:
+                if connector.transaction is not None and connector.transaction.same_group(verdict.parent):
+                    if connector.transaction.running:
+                        connector.stop_asked("Local", id_tag)
+                    return
+                if connector.held_by is not None and _same(connector.held_by[1], verdict.parent):
+                    connector.released()
+                    return
+        if not verdict.accepted:
+            return
+        if was_plugged and target is not None and not target.pluggedness:
+            return  # the cable was pulled meanwhile: what was asked has no purpose any more
+        if target is None or not self._startable(target):
+            target = self._target(candidates)
+        claim = Claim(id_tag, verdict.parent)
+        if target is not None:
+            target.claimed(claim)
+        elif self._room(candidates):
+            self._wait(claim)
+
+    def _next(self) -> None:
+        while self._queue and not self._asking:
+            id_tag, connector_id = self._queue.pop(0)
+            self.tag_presented(id_tag, connector_id)
+
+    def _cancelled(self, id_tag: str, candidates: tuple[Connector, ...]) -> bool:
+        """The same card again before anything started takes the claim back (B1)."""
+        for connector in candidates:
+            if connector.claim is not None and _same(connector.claim.id_tag, id_tag):
+                connector.claim_dropped()
+                return True
+        for waiting in self._waiting:
+            if _same(waiting.claim.id_tag, id_tag):
+                self._drop(waiting)
+                return True
+        return False
+
+    # --- remote starts ------------------------------------------------------------------------------
+
+    def remote_start_possible(self, connector_id: int | None) -> bool:
+        """Whether a RemoteStartTransaction can be tried (OCPP 1.6 §5.11)."""
+        if not self._shared.may_charge():
+            return False
+        if connector_id is None:
+            return any(self._startable(c) and c.id not in self._remote for c in self._shared.all)
+        try:
+            connector = self._shared[connector_id]
+        except KeyError:
+            return False
+        return self._remotely_startable(connector) and connector_id not in self._remote
+
+    def remote_start(self, id_tag: str, connector_id: int | None, profile: Any) -> None:
+        """Try what `remote_start_possible` allowed."""
+        if not self._shared.policy.authorize_remote:
+            self._remote_accepted(Claim(id_tag, None, profile), connector_id)
+            return
+        if connector_id is not None:
+            self._remote.append(connector_id)
+
+        def decided(verdict: Verdict) -> None:
+            with self._shared.turn:
+                if connector_id is not None:
+                    self._remote.remove(connector_id)
+                if verdict.accepted:
+                    self._remote_accepted(Claim(id_tag, verdict.parent, profile), connector_id)
+
+        self._authorities.authorize(id_tag, decided)
+
+    def _remote_accepted(self, claim: Claim, connector_id: int | None) -> None:
+        if connector_id is not None:
+            connector = self._shared[connector_id]
+            if self._remotely_startable(connector):
+                connector.claimed(claim)
+            return
+        target = self._target(self._shared.all)
+        if target is not None:
+            target.claimed(claim)
+        else:
+            self._wait(claim)
+
+    def _remotely_startable(self, connector: Connector) -> bool:
+        attended = connector.finishing is not Finishing.TRANSACTION
+        return connector.usable and connector.claim is None and attended and connector.held_by is None
+
+    # --- connectors ---------------------------------------------------------------------------------
+
+    def plugged(self, connector: Connector) -> None:
+        """A cable came in: whoever waits longest gets it."""
+        if self._startable(connector):
+            if self._waiting:
+                waiting = self._waiting[0]
+                self._drop(waiting)
+                connector.claimed(waiting.claim)
+            elif self._shared.behaviour.free_charging_id_tag:
+                connector.claimed(Claim(self._shared.behaviour.free_charging_id_tag))
+
+    def _candidates(self, connector_id: int | None) -> tuple[Connector, ...]:
+        return self._shared.all if connector_id is None else (self._shared[connector_id],)
+
+    def _startable(self, connector: Connector) -> bool:
+        free = connector.finishing is None or (
+            connector.finishing is Finishing.TRANSACTION and self._shared.behaviour.restart_without_replug
+        )
+        return connector.usable and connector.claim is None and connector.held_by is None and free
+
+    def _target(self, candidates: tuple[Connector, ...]) -> Connector | None:
+        """The connector a new user means: the plugged one, else the only free one, else none yet."""
+        startable = [c for c in candidates if self._startable(c)]
+        for connector in startable:
+            if connector.pluggedness:
+                return connector
+        return startable[0] if len(startable) == 1 and not self._waiting else None
+
+    def _room(self, candidates: tuple[Connector, ...]) -> bool:
+        """A connector is left for one more who waits for a plug."""
+        return sum(self._startable(c) for c in candidates) > len(self._waiting)
+
+    def _wait(self, claim: Claim) -> None:
+        waiting = Waiting(claim)
+        self._waiting.append(waiting)
+        timeout_s = self._shared.policy.connection_timeout_s
+        if timeout_s:
+            waiting.timer = self._shared.time.after(timeout_s, lambda: self._drop(waiting))
+
+    def _drop(self, waiting: Waiting) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            if waiting.timer is not None:
+                waiting.timer.cancel()
+
+    def close(self) -> None:
+        """Forget everybody who waits."""
+        for waiting in tuple(self._waiting):
+            self._drop(waiting)
+        self._queue.clear()
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one.casefold() == other.casefold()
+
+
+def _group_parent(connector: Connector) -> str | None:
+    """The parent identifier whose cards may stop or release this connector."""
+    transaction: Transaction | None = connector.transaction
+    if transaction is not None:
+        return transaction.parent if transaction.running else None
+    return connector.held_by[1] if connector.held_by is not None else None

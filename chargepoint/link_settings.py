@@ -1,0 +1,126 @@
+"""Where the central system is and how a station proves who it is: the values behind a link."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from websockets.exceptions import InvalidURI
+from websockets.uri import parse_uri
+
+from chargepoint.errors import ConfigError
+
+__all__ = [
+    "Backoff",
+    "LinkSettings",
+    "TlsSettings",
+    "connection_url",
+    "decode_authorization_key",
+]
+
+_HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+_DOUBLINGS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Whom to trust and what to show on a wss:// connection; paths of PEM files.
+
+    Without `ca` the certificates of the operating system are trusted. `key` may be left out when `cert` holds
+    it too. `server_name` says where the name of the central system is looked for in its certificate.
+    """
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    verify_hostname: bool = True
+    server_name: Literal["cn_or_san", "san"] = "cn_or_san"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Everything a connection needs to know; `url` is final, with the identity in it.
+
+    `proxy` is "auto" (environment variables, never for loopback), None or an http:// URL. Raises
+    `ConfigError` for a URL that is not ws:// or wss:// or that carries a password, which would show in logs.
+    """
+
+    url: str
+    identity: str
+    security_profile: int = 0
+    password: bytes | None = field(default=None, repr=False)
+    tls: TlsSettings = TlsSettings()
+    proxy: str | None = field(default="auto", repr=False)  # its URL may carry a password
+
+    def __post_init__(self) -> None:
+        try:
+            uri = parse_uri(self.url)
+        except (InvalidURI, ValueError):
+            # The URL itself is not repeated: what makes it invalid may be a password.
+            raise ConfigError(
+                ["the URL of the central system cannot be used: write ws://host/path or wss://host/path"]
+            ) from None
+        if uri.user_info is not None:
+            raise ConfigError(
+                ["the URL of the central system must not contain a password: use authorization_key"]
+            )
+
+    def authorization(self) -> str | None:
+        """The HTTP Basic header of security profiles 1 and 2, else None (OCPP 1.6-J §6.2.2)."""
+        if self.security_profile not in (1, 2) or self.password is None:
+            return None
+        return "Basic " + base64.b64encode(self.identity.encode() + b":" + self.password).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before connecting again: grows with each retry, always with some chance in it."""
+
+    min_s: float = 3.0
+    jitter_s: float = 10.0
+    max_s: float = 120.0
+
+    def wait_s(self, retry: int, previous_s: float, draw: float) -> float:
+        """Seconds before retry number `retry` (from 1); `draw` is in [0, 1).
+
+        The first wait is `min_s` plus chance, each further one twice the previous plus new chance; after five
+        doublings it stays. Never above `max_s`.
+        """
+        if retry > _DOUBLINGS + 1:
+            return previous_s
+        wait_s = (self.min_s if retry == 1 else 2 * previous_s) + draw * self.jitter_s
+        return min(wait_s, self.max_s)
+
+
+def connection_url(endpoint: str, identity: str) -> str:
+    """The URL a station connects to: endpoint, slash, percent-encoded identity (OCPP 1.6-J §3.1.1).
+
+    One trailing slash of the endpoint is dropped; a path that already ends in the identity, encoded or
+    literal, gets no second one. A query stays behind the path.
+    """
+    parts = urlsplit(endpoint)
+    path = parts.path.removesuffix("/")
+    if path.endswith("/" + identity):
+        path = path[: -len(identity) - 1]
+    elif "/" in path and unquote(path.rpartition("/")[2]) == identity:
+        path = path.rpartition("/")[0]
+    return urlunsplit(parts._replace(path=path + "/" + quote(identity, safe="")))
+
+
+def decode_authorization_key(text: str, encoding: Literal["auto", "hex", "literal"] = "auto") -> bytes:
+    """The password bytes that an AuthorizationKey stands for (OCPP 1.6-J §6.2.2).
+
+    `auto` decodes an even number of 32 to 40 hexadecimal digits and takes anything else as the password
+    itself, in UTF-8. Raises `ConfigError`, without the key in it, for an empty key or one that is not `hex`.
+    """
+    if not text:
+        raise ConfigError(["authorization_key is empty: give a password, or null for none"])
+    if encoding == "hex" and not _HEX.fullmatch(text):
+        raise ConfigError(["authorization_key is not an even number of hexadecimal digits"])
+    if encoding == "hex" or (encoding == "auto" and _HEX_KEY.fullmatch(text)):
+        return bytes.fromhex(text)
+    return text.encode()

@@ -1,0 +1,556 @@
+"""The OCPP 1.6 charge point: puts the feature profiles together over one session, one outbox and one domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ocpp import exceptions
+from ocpp.v16 import call_result
+from ocpp.v16.enums import CancelReservationStatus, ReservationStatus, UpdateStatus
+
+from chargepoint.domain import chance
+from chargepoint.domain.authorization import Authorizer
+from chargepoint.domain.connector import Connector
+from chargepoint.domain.connectors import Connectors
+from chargepoint.domain.limits import Hardware
+from chargepoint.domain.ports import Behaviour, Link, Store
+from chargepoint.domain.profiles import ProfileBook
+from chargepoint.domain.time import StationTime
+from chargepoint.domain.transaction import Transaction
+from chargepoint.domain.turn import Turn
+from chargepoint.ocpp16 import messages, schema
+from chargepoint.ocpp16.compatibility import Compatibility
+from chargepoint.ocpp16.configuration import Configuration
+from chargepoint.ocpp16.core.boot import REGISTRATION, Boot, Registration
+from chargepoint.ocpp16.core.meter_values import MeterValues
+from chargepoint.ocpp16.core.operations import Operations
+from chargepoint.ocpp16.core.settings import Settings
+from chargepoint.ocpp16.core.status_notification import Report, StatusReporter
+from chargepoint.ocpp16.core.transactions import Authorize, Transactions
+from chargepoint.ocpp16.smart_charging import SmartCharging
+from chargepoint.rpc.outbox import Outbox, Record
+from chargepoint.rpc.session import CallFailed, Session
+from hal.api import Clock, Evse, Limit, MeterReading, Timer
+
+Notify = Callable[[str, dict[str, Any]], None]
+"""Takes the name and fields of an event."""
+
+SMART_CHARGING = "SmartCharging"
+
+
+class ChargePoint:
+    """One station as its central system sees it, from power-up to restart.
+
+    It is told of frames and the link, and tells the link frames and `notify` events; everything it must
+    remember is in `store`. Call its public methods inside `turn`.
+    """
+
+    __slots__ = (
+        "_going_down",
+        "_identity",
+        "_messages",
+        "_notify",
+        "_seed",
+        "boot",
+        "compatibility",
+        "configuration",
+        "connectors",
+        "limits_told",
+        "meter_values",
+        "on_ping_interval",
+        "on_proven",
+        "on_restart",
+        "operations",
+        "outbox",
+        "overrides",
+        "session",
+        "settings",
+        "smart_charging",
+        "statuses",
+        "time",
+        "transactions",
+        "turn",
+    )
+
+    def __init__(
+        self,
+        identity: str,
+        boot_payload: dict[str, str],
+        evses: Sequence[Evse],
+        store: Store,
+        configuration: Configuration,
+        behaviour: Behaviour,
+        compatibility: Compatibility,
+        clock: Clock,
+        wire: Clock,
+        *,
+        seed: int,
+        follow_time: bool,
+        shared_reader: bool,
+        notify: Notify | None = None,
+        last_reports: dict[int, Report] | None = None,
+    ) -> None:
+        self._identity = identity
+        self._notify = notify
+        self._seed = seed
+        self._messages = 0
+        self._going_down: GoingDown | None = None
+        self.on_restart: Callable[[str], bool] = lambda reason: False
+        self.on_proven: Callable[[], None] = lambda: None
+        self.on_ping_interval: Callable[[int], None] = lambda seconds: None
+        self.overrides: dict[str, dict[str, str]] | None = None
+        self.limits_told: dict[int, tuple[Limit, str]] = {}
+        self.compatibility = compatibility
+        self.time = StationTime(clock, follow_time)
+        self.turn = Turn(store, self.time, self.failed)
+        self.turn.pump = self._pump
+        self.configuration = configuration
+        configuration.on_change = self._configuration_changed
+        starts = (store.get(REGISTRATION, "boot") or {"n": 0})["n"] + 1
+        store.put(REGISTRATION, "boot", {"n": starts})
+        self.session = Session(self, self.turn, wire, clock, lambda: self._next_id(starts))
+        self.outbox = Outbox(self.session, store, self.turn, clock, self)
+        authorizer = Authorizer(store, configuration, Authorize(self.outbox, self), self.time.utc)
+        self.connectors = Connectors(
+            evses,
+            self.time,
+            self.turn,
+            store,
+            configuration,
+            behaviour,
+            self,
+            authorizer,
+            starts,
+            shared_reader,
+            compatibility.tx_default_zero_after_n,
+        )
+        self.connectors.accepted_once = store.get(REGISTRATION, "accepted") is not None
+        self.statuses = StatusReporter(
+            self.connectors, self.outbox, configuration, self, {} if last_reports is None else last_reports
+        )
+        self.meter_values = MeterValues(
+            self.connectors, self.outbox, configuration, compatibility.temperature_unit
+        )
+        self.transactions = Transactions(self.connectors, self.outbox, self.meter_values, authorizer, self)
+        self.operations = Operations(self.connectors, authorizer, self.statuses, self)
+        self.settings = Settings(configuration, compatibility.too_many_configuration_keys)
+        self.smart_charging = SmartCharging(self, configuration, compatibility)
+        self.boot = Boot(boot_payload, self.time, self.outbox, configuration, store, self)
+
+    def start(self) -> None:
+        """Begin: recover what was interrupted, and let every connector settle."""
+        self.transactions.recover()
+        for connector in self.connectors.all:
+            connector.evse.listener = connector
+            self.turn.settle(connector)
+        self.statuses.refresh(0)
+
+    def _next_id(self, starts: int) -> str:
+        self._messages += 1
+        return chance.message_id(self._seed, self._identity, starts, self._messages)
+
+    def listen(self, notify: Notify) -> None:
+        """Tell `notify` everything from now on."""
+        self._notify = notify
+
+    def notify(self, event: str, **fields: Any) -> None:
+        """Tell whoever watches this station."""
+        if self._notify is not None:
+            self._notify(event, fields)
+
+    def complain(self, message: str) -> None:
+        """Something the operator should know."""
+        self.notify("error", message=message)
+
+    note = complain
+
+    def failed(self, error: Exception) -> None:
+        """A turn broke; the station goes on."""
+        if self._notify is not None:
+            self._notify("failure", {"error": error})
+
+    # --- link ---------------------------------------------------------------------------------------
+
+    @property
+    def accepted(self) -> bool:
+        """The central system accepted this station since it started (§4.2)."""
+        return self.boot.accepted
+
+    def link_up(self, link: Link) -> None:
+        """Connected."""
+        self.session.link_up(link)
+        self.on_ping_interval(self.configuration.ping_interval_s)
+        self.boot.link_up()
+        if self.accepted:
+            self.statuses.report_changes()
+
+    def link_down(self) -> None:
+        """The connection is gone; only the conversation pauses."""
+        self.boot.link_down()
+        self.outbox.link_down()
+        self.session.link_down()
+
+    def _pump(self) -> None:
+        self.outbox.pump()
+        if self._going_down is not None:
+            self._going_down.look()
+
+    # --- rpc.session.Peer ---------------------------------------------------------------------------
+
+    def listens(self) -> bool:
+        """Silence before the first answer and while rejected (OCPP 1.6 §4.2.1)."""
+        return self.boot.registration in (Registration.ACCEPTED, Registration.PENDING)
+
+    def serve(self, action: str, payload: Any) -> Any:
+        """Handle a CALL, in the order our checklist 8 gives the checks."""
+        if self.overrides is not None and action in self.overrides:
+            return self._overridden(self.overrides[action])
+        if action not in schema.CSMS_TO_CP and action not in schema.CP_TO_CSMS:
+            raise exceptions.NotImplementedError(f"{action[:50]} is no action of OCPP 1.6")
+        profile, handler = HANDLERS.get(action, (None, None))
+        if profile is None or handler is None or not self.configuration.supports(profile):
+            if action in WITHOUT_PROFILE:
+                return WITHOUT_PROFILE[action]()
+            raise exceptions.NotSupportedError(f"{action} is not supported by this charge point")
+        schema.require_valid(action, payload, self.compatibility.schema_error_code == "formation_violation")
+        return handler(self, messages.request(action, payload))
+
+    def _overridden(self, override: Mapping[str, str]) -> dict[str, str]:
+        """What a script wants to be answered, whatever is true."""
+        if "error" in override:
+            kind = next(
+                (e for e in vars(exceptions).values() if getattr(e, "code", None) == override["error"]),
+                exceptions.GenericError,
+            )
+            raise kind("overridden")
+        return {"status": override["status"]}
+
+    def render(self, action: str, result: Any) -> Any:
+        """The wire payload of a handler's result, checked like everything that goes out."""
+        payload = messages.to_wire(result)
+        problem = schema.check_answer(action, payload)
+        if problem is not None and not (self.overrides and action in self.overrides):
+            self.complain(f"the answer to {action} breaks its schema: {problem}")
+        return payload
+
+    def check_answer(self, action: str, payload: Any) -> str | None:
+        """What is wrong with the answer to a CALL of ours."""
+        problem = schema.check_answer(action, payload)
+        if problem is not None:
+            self.complain(f"the answer to {action} was not valid: {problem}"[:500])
+        return problem
+
+    def answered_late(self, message_id: str, payload: Any) -> None:
+        """Nobody waits any more; a record that is still queued takes it all the same."""
+        if not self.outbox.answered_late(
+            message_id, lambda action: schema.check_answer(action, payload), payload
+        ):
+            self.notify("late", message_id=message_id)
+
+    def unreadable(self, problem: str) -> bool:
+        """A frame that is none."""
+        self.complain(f"the central system sent something unreadable: {problem}"[:500])
+        return self.compatibility.unparsable_frame == "generic_error"
+
+    def heard(self) -> None:
+        """This connection works."""
+        self.on_proven()
+
+    def frame_sent(self, data: bytes) -> None:
+        """A frame goes out."""
+        if self._notify is not None:
+            self._notify("frame_sent", {"data": data})
+
+    # --- rpc.outbox.Post ----------------------------------------------------------------------------
+
+    @property
+    def message_timeout_s(self) -> float:
+        """MessageTimeout (errata 3.83)."""
+        return float(self.configuration.message_timeout_s)
+
+    @property
+    def attempts(self) -> int:
+        """TransactionMessageAttempts."""
+        return self.configuration.attempts
+
+    @property
+    def retry_interval_s(self) -> float:
+        """TransactionMessageRetryInterval."""
+        return float(self.configuration.retry_interval_s)
+
+    def render_record(self, record: Record) -> tuple[str, Any]:
+        """Action and payload of a record."""
+        return self.transactions.render(record)
+
+    def check_request(self, action: str, payload: Any) -> str | None:
+        """What is wrong with a payload of ours."""
+        return schema.check_request(action, payload)
+
+    def record_answered(self, record: Record, payload: Any) -> None:
+        """The central system has a record."""
+        self.transactions.answered(record, payload)
+
+    def record_given_up(self, record: Record, error: CallFailed) -> None:
+        """It never will."""
+        self.transactions.given_up(record, error)
+
+    def call_sent(self) -> None:
+        """A CALL of ours goes out."""
+        self.boot.call_sent()
+
+    def outbox_changed(self) -> None:
+        """One record less waits."""
+
+    # --- core.boot.Registrar ------------------------------------------------------------------------
+
+    def registered(self, registration: Registration, interval_s: int, before: Registration) -> None:
+        """BootNotification was answered: after acceptance everybody's status goes out first (errata 3.22)."""
+        if registration is Registration.ACCEPTED:
+            self.connectors.accepted_once = True
+            self.statuses.report_all()
+            self.turn.settle_all()
+        self.notify("registration", status=registration.value, interval_s=interval_s)
+
+    def time_corrected(self) -> None:
+        """UTC has moved: everything that depends on it asks again."""
+        self.meter_values.rearm_aligned()
+        self.turn.settle_all()
+
+    # --- domain.connectors.ConnectorListener --------------------------------------------------------
+
+    def connector_changed(self, connector: Connector) -> None:
+        """Facts may have changed."""
+        self.statuses.refresh(connector.id)
+        if self._notify is not None:
+            self._tell_limit(connector)
+
+    def transaction_started(
+        self, connector: Connector, transaction: Transaction, reading: MeterReading
+    ) -> None:
+        """A transaction exists from now on."""
+        self.transactions.started(connector, transaction, reading)
+
+    def transaction_stopped(
+        self, connector: Connector, transaction: Transaction, reading: MeterReading | None
+    ) -> None:
+        """Its end is known."""
+        self.transactions.stopped(connector, transaction, reading)
+
+    def transaction_forgotten(self, transaction: Transaction) -> None:
+        """It never was."""
+        self.transactions.forgotten(transaction)
+
+    def transaction_changed(self, transaction: Transaction, phase: str) -> None:
+        """Tell whoever watches."""
+        if self._notify is None:
+            return
+        stopped = phase in ("stopped", "delivered")
+        fields: dict[str, Any] = {
+            "key": transaction.key,
+            "connector": transaction.connector,
+            "phase": phase,
+            "id_tag": transaction.id_tag,
+            "meter_wh": transaction.meter_stop_wh if stopped else transaction.meter_start_wh,
+        }
+        if transaction.csms_id is not None:
+            fields["transaction_id"] = transaction.csms_id
+        if stopped:
+            fields["reason"] = transaction.reason
+        self._notify("transaction", fields)
+
+    def status_changed(self, connector_id: int, status: str, error_code: str) -> None:
+        """Tell whoever watches."""
+        self.notify("status", connector=connector_id, status=status, error_code=error_code)
+
+    def because(self, connector: Connector) -> str:
+        """Why this connector has this limit now, in words for a person."""
+        transaction = connector.transaction
+        if transaction is None or connector.allowance is None:
+            return "no transaction"
+        if connector.faulted:
+            return "fault"
+        if not transaction.running:
+            return f"stopping ({transaction.stopping_reason})"
+        if transaction.deauthorized and connector.offer.zero:
+            return "the central system refused the identifier"
+        share = connector.share
+        if share is not None and share.current_a < connector.allowance.limit.current_a:
+            return connector.share_because
+        return connector.allowance.because
+
+    def _tell_limit(self, connector: Connector) -> None:
+        now = (connector.permitted(), self.because(connector))
+        if self.limits_told.get(connector.id, (Limit(0.0), "no transaction")) != now:
+            self.limits_told[connector.id] = now
+            limit, because = now
+            self.notify(
+                "limit",
+                connector=connector.id,
+                offered_a=round(limit.current_a, 3),
+                offered_w=offered_w(connector, limit),
+                because=because,
+            )
+
+    # --- smart_charging.Host ------------------------------------------------------------------------
+
+    @property
+    def book(self) -> ProfileBook:
+        """The installed profiles."""
+        return self.connectors.limiter.book
+
+    @property
+    def count(self) -> int:
+        """How many connectors there are."""
+        return len(self.connectors.all)
+
+    def utc(self) -> float:
+        """The station's time."""
+        return self.time.utc()
+
+    def hardware(self, connector_id: int) -> Hardware:
+        """The installation's maximum at a connector."""
+        return self.connectors[connector_id].hardware()
+
+    def charging(self, connector_id: int) -> Transaction | None:
+        """The transaction running on a connector."""
+        transaction = self.connectors[connector_id].transaction
+        return transaction if transaction is not None and transaction.running else None
+
+    def profiles_changed(self) -> None:
+        """Every connector's limit may be another."""
+        self.turn.settle_all()
+
+    # --- commands -----------------------------------------------------------------------------------
+
+    def remote_start(self, request: Any) -> Any:
+        """RemoteStartTransaction, with its profile if smart charging is in use (§5.11)."""
+        smart = self.smart_charging if self.configuration.supports(SMART_CHARGING) else None
+        return self.transactions.on_remote_start_transaction(request, self.accepted, smart)
+
+    def restart_asked(self, reason: str) -> bool:
+        """Reset.req: hand it to whoever can restart this station."""
+        return self._going_down is None and self.on_restart(reason)
+
+    def wind_down(self, reason: str, then: Callable[[], None], within_s: float, clock: Clock) -> None:
+        """End every transaction with `reason`, deliver what can be delivered, then call `then` once.
+
+        `within_s` on `clock` bounds the wait; what is not delivered by then is in the store.
+        """
+        self.connectors.going_down = True
+        for connector in self.connectors.all:
+            connector.claim = None
+            connector.stop_asked(reason)
+        self._going_down = GoingDown(self, then, clock)
+        self._going_down.wait(within_s)
+
+    def _configuration_changed(self, name: str) -> None:
+        """A key has a new value: let it take effect at once."""
+        if name == "HeartbeatInterval":
+            self.boot.interval_changed()
+        elif name == "MeterValueSampleInterval":
+            self.meter_values.rearm_samples()
+        elif name == "ClockAlignedDataInterval":
+            self.meter_values.rearm_aligned()
+        elif name == "WebSocketPingInterval":
+            self.on_ping_interval(self.configuration.ping_interval_s)
+        else:
+            self.turn.settle_all()
+
+    def close(self) -> None:
+        """Let go of hardware and timers; what must be remembered is in the store."""
+        for connector in self.connectors.all:
+            connector.evse.listener = None
+        self.link_down()
+        self.boot.close()
+        self.statuses.close()
+        self.meter_values.close()
+        self.outbox.close()
+        self.connectors.close()
+        if self._going_down is not None:
+            self._going_down.cancel()
+
+
+class GoingDown:
+    """A station that ends in good order: waits until everything is said, or for long enough."""
+
+    __slots__ = ("_charge_point", "_clock", "_then", "_timer")
+
+    def __init__(self, charge_point: ChargePoint, then: Callable[[], None], clock: Clock) -> None:
+        self._charge_point = charge_point
+        self._clock = clock
+        self._then: Callable[[], None] | None = then
+        self._timer: Timer | None = None
+
+    def wait(self, within_s: float) -> None:
+        """Wait at most that long."""
+        self._timer = self._clock.call_at(self._clock.now() + within_s, self._finish)
+
+    def look(self) -> None:
+        """Is everything said?"""
+        charge_point = self._charge_point
+        if any(c.transaction is not None for c in charge_point.connectors.all):
+            return
+        outbox = charge_point.outbox
+        if not charge_point.session.online or not charge_point.accepted or outbox.idle:
+            self.cancel()
+            self._timer = self._clock.call_at(self._clock.now(), self._finish)
+
+    def _finish(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def cancel(self) -> None:
+        """Forget the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def offered_w(connector: Connector, limit: Limit) -> float:
+    """The power a limit stands for."""
+    info = connector.evse.info
+    if limit.zero:
+        return 0.0
+    if limit.power_w is not None:
+        return round(limit.power_w, 1)
+    phases = connector.allowance.phases if connector.allowance is not None else info.phases
+    return round(limit.current_a * info.nominal_voltage_v * phases, 1)
+
+
+HANDLERS: dict[str, tuple[str, Callable[[ChargePoint, Any], Any]]] = {
+    "ChangeAvailability": ("Core", lambda cp, request: cp.operations.on_change_availability(request)),
+    "ChangeConfiguration": ("Core", lambda cp, request: cp.settings.on_change_configuration(request)),
+    "ClearCache": ("Core", lambda cp, request: cp.operations.on_clear_cache(request)),
+    "DataTransfer": ("Core", lambda cp, request: cp.operations.on_data_transfer(request)),
+    "GetConfiguration": ("Core", lambda cp, request: cp.settings.on_get_configuration(request)),
+    "RemoteStartTransaction": ("Core", lambda cp, request: cp.remote_start(request)),
+    "RemoteStopTransaction": (
+        "Core",
+        lambda cp, request: cp.transactions.on_remote_stop_transaction(request, cp.accepted),
+    ),
+    "Reset": ("Core", lambda cp, request: cp.operations.on_reset(request)),
+    "UnlockConnector": ("Core", lambda cp, request: cp.operations.on_unlock_connector(request)),
+    "SetChargingProfile": (
+        SMART_CHARGING,
+        lambda cp, request: cp.smart_charging.on_set_charging_profile(request),
+    ),
+    "ClearChargingProfile": (
+        SMART_CHARGING,
+        lambda cp, request: cp.smart_charging.on_clear_charging_profile(request),
+    ),
+    "GetCompositeSchedule": (
+        SMART_CHARGING,
+        lambda cp, request: cp.smart_charging.on_get_composite_schedule(request),
+    ),
+}
+"""Action -> the feature profile it belongs to, and who handles it."""
+
+WITHOUT_PROFILE: dict[str, Callable[[], Any]] = {
+    "GetLocalListVersion": lambda: call_result.GetLocalListVersion(list_version=-1),
+    "SendLocalList": lambda: call_result.SendLocalList(status=UpdateStatus.not_supported),
+    "ReserveNow": lambda: call_result.ReserveNow(status=ReservationStatus.rejected),
+    "CancelReservation": lambda: call_result.CancelReservation(status=CancelReservationStatus.rejected),
+}
+"""What a CALL of an absent profile gets where the answer itself can say so (OCPP-J 1.6 §4.2.2)."""

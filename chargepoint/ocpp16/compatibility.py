@@ -1,0 +1,31 @@
+"""The few disputed behaviours, each by name, as this version of the protocol asks for them."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from chargepoint.ocpp16 import smart_charging
+
+
+class Compatibility(smart_charging.Compatibility, Protocol):
+    """What the operator decided where the specification can be read in two ways (`compatibility:`)."""
+
+    @property
+    def schema_error_code(self) -> str:
+        """`by_kind`, or `formation_violation` for every breach of a schema."""
+
+    @property
+    def unparsable_frame(self) -> str:
+        """`generic_error` answers what is no frame, `ignore` does not."""
+
+    @property
+    def temperature_unit(self) -> str:
+        """`Celcius`, as the specification spells it, or `Celsius`."""
+
+    @property
+    def tx_default_zero_after_n(self) -> Literal["keep", "overwrite"]:
+        """What a TxDefaultProfile for all connectors does to one for a single connector set before."""
+
+    @property
+    def too_many_configuration_keys(self) -> Literal["answer", "error"]:
+        """A GetConfiguration for more keys than allowed is answered, or gets a CALLERROR."""

@@ -1,0 +1,1 @@
+"""The Core feature profile (OCPP 1.6 §3.3)."""

@@ -1,0 +1,298 @@
+"""Meter values: sampled and clock-aligned, sent on their way and gathered for the stop record (OCPP 1.6 §3.16)."""
+
+from __future__ import annotations
+
+from math import floor
+from typing import Any
+
+from chargepoint.domain.connector import Connector
+from chargepoint.domain.connectors import Connectors
+from chargepoint.domain.metering import (
+    TRANSACTION_BEGIN,
+    TRANSACTION_END,
+    IntervalEnergy,
+    Measurand,
+    next_aligned,
+    samples,
+    thin,
+    timed,
+)
+from chargepoint.domain.time import Moment
+from chargepoint.domain.transaction import Transaction
+from chargepoint.ocpp16.configuration import Configuration
+from chargepoint.ocpp16.messages import meter_value
+from chargepoint.rpc.outbox import Outbox
+from hal.api import MeterReading, Timer
+
+PERIODIC, CLOCK, TRIGGER = "Sample.Periodic", "Sample.Clock", "Trigger"
+
+_ON_GRID_S = 0.001
+
+
+class Sampling:
+    """What the streams of one running transaction remember between two values."""
+
+    __slots__ = ("aligned_from", "origin", "sampled_from", "timer")
+
+    def __init__(self, origin: float, begin: IntervalEnergy) -> None:
+        self.origin = origin  # when the transaction started, on the station's clock
+        self.sampled_from = begin
+        self.aligned_from = begin
+        self.timer: Timer | None = None
+
+
+class MeterValues:
+    """The four streams of meter values of one station."""
+
+    __slots__ = (
+        "_aligned",
+        "_aligned_from",
+        "_configuration",
+        "_connectors",
+        "_outbox",
+        "_running",
+        "_temperature_unit",
+    )
+
+    def __init__(
+        self, connectors: Connectors, outbox: Outbox, configuration: Configuration, temperature_unit: str
+    ) -> None:
+        self._connectors = connectors
+        self._outbox = outbox
+        self._configuration = configuration
+        self._temperature_unit = temperature_unit
+        self._running: dict[int, Sampling] = {}
+        self._aligned: Moment | None = None
+        self._aligned_from: dict[int, IntervalEnergy] | None = None  # of connectors without a transaction
+        self.rearm_aligned()
+
+    # --- the streams --------------------------------------------------------------------------------
+
+    def started(self, connector: Connector, transaction: Transaction, reading: MeterReading) -> None:
+        """A transaction runs: its samples come at its start plus n intervals."""
+        begin = IntervalEnergy(transaction.started_at, reading.energy_wh)
+        sampling = Sampling(transaction.started_at - self._connectors.time.offset_s, begin)
+        self._running[connector.id] = sampling
+        edges = self._edge_measurands()
+        if edges:
+            self._gather(connector, transaction.started_at, TRANSACTION_BEGIN, edges, reading, begin)
+        self._sample_later(connector, sampling)
+
+    def resumed(self, connector: Connector, transaction: Transaction) -> None:
+        """A transaction goes on after a restart, in its old rhythm."""
+        begin = IntervalEnergy(self._connectors.time.utc(), transaction.last_wh or transaction.meter_start_wh)
+        sampling = Sampling(transaction.started_at - self._connectors.time.offset_s, begin)
+        self._running[connector.id] = sampling
+        self._sample_later(connector, sampling)
+
+    def stopped(
+        self, connector: Connector, transaction: Transaction, reading: MeterReading | None
+    ) -> list[dict[str, Any]]:
+        """The transaction ended: its transactionData, empty if none is asked for."""
+        sampling = self._running.pop(connector.id, None)
+        if sampling is not None and sampling.timer is not None:
+            sampling.timer.cancel()
+        edges = self._edge_measurands()
+        at = transaction.stopped_at
+        if edges and reading is not None and at is not None:
+            begin = sampling.sampled_from if sampling else IntervalEnergy(at, reading.energy_wh)
+            self._gather(connector, at, TRANSACTION_END, edges, reading, begin)
+        return self._gathered(transaction)
+
+    def rearm_samples(self) -> None:
+        """MeterValueSampleInterval changed: running transactions keep their phase."""
+        for connector_id, sampling in self._running.items():
+            self._sample_later(self._connectors[connector_id], sampling)
+
+    def rearm_aligned(self) -> None:
+        """ClockAlignedDataInterval or the time changed: wait for the next moment on the grid."""
+        if self._aligned is not None:
+            self._aligned.cancel()
+            self._aligned = None
+        interval_s = self._configuration.aligned_interval_s
+        if interval_s:
+            time = self._connectors.time
+            at = next_aligned(time.utc() + _ON_GRID_S, interval_s)
+            self._aligned = time.at_utc(at, lambda: self._aligned_due(at))
+
+    def close(self) -> None:
+        """Cancel the timers."""
+        if self._aligned is not None:
+            self._aligned.cancel()
+        for sampling in self._running.values():
+            if sampling.timer is not None:
+                sampling.timer.cancel()
+
+    # --- sampled ------------------------------------------------------------------------------------
+
+    def _sample_later(self, connector: Connector, sampling: Sampling) -> None:
+        if sampling.timer is not None:
+            sampling.timer.cancel()
+            sampling.timer = None
+        interval_s = self._configuration.sample_interval_s
+        if interval_s:
+            clock = self._connectors.time.clock
+            n = floor((clock.now() - sampling.origin + _ON_GRID_S) / interval_s) + 1
+            due = sampling.origin + n * interval_s
+            sampling.timer = clock.call_at(due, lambda: self._sample_due(connector, sampling, due))
+
+    def _sample_due(self, connector: Connector, sampling: Sampling, due: float) -> None:
+        sampling.timer = None
+        with self._connectors.turn:
+            transaction, reading = connector.transaction, connector.reading()
+            if transaction is None or not transaction.running:
+                return
+            self._sample_later(connector, sampling)
+            if reading is None:
+                return
+            at = due + self._connectors.time.offset_s
+            interval = sampling.sampled_from
+            sampling.sampled_from = IntervalEnergy(at, reading.energy_wh)
+            measurands = self._configuration.measurands("MeterValuesSampledData")
+            self._send(connector, transaction, at, PERIODIC, measurands, reading, interval)
+            self._gather(connector, at, PERIODIC, self._stop_measurands("Sampled"), reading, interval)
+            connector.keep_reading(reading)
+
+    # --- clock-aligned ------------------------------------------------------------------------------
+
+    def _aligned_due(self, at: float) -> None:
+        self._aligned = None
+        with self._connectors.turn:
+            self.rearm_aligned()
+            if not self._connectors.accepted_once:
+                return
+            for connector in self._connectors.all:
+                reading = connector.reading()
+                if reading is not None:
+                    self._align(connector, at, reading)
+
+    def _align(self, connector: Connector, at: float, reading: MeterReading) -> None:
+        transaction = connector.transaction
+        if transaction is not None and not transaction.running:
+            transaction = None
+        sampling = self._running.get(connector.id)
+        interval = self._aligned_interval(connector.id, sampling, at, reading)
+        measurands = self._configuration.measurands("MeterValuesAlignedData")
+        self._send(connector, transaction, at, CLOCK, measurands, reading, interval)
+        if transaction is not None:
+            self._gather(connector, at, CLOCK, self._stop_measurands("Aligned"), reading, interval)
+            connector.keep_reading(reading)
+
+    def _aligned_interval(
+        self, connector_id: int, sampling: Sampling | None, at: float, reading: MeterReading
+    ) -> IntervalEnergy | None:
+        """Where the elapsed interval began; None for the first one of a connector without a transaction."""
+        now = IntervalEnergy(at, reading.energy_wh)
+        if sampling is not None:
+            interval, sampling.aligned_from = sampling.aligned_from, now
+            return interval
+        if self._aligned_from is None:
+            self._aligned_from = {}
+        before = self._aligned_from.get(connector_id)
+        self._aligned_from[connector_id] = now
+        return before
+
+    # --- on request ---------------------------------------------------------------------------------
+
+    def fresh(self, connector: Connector) -> dict[str, Any] | None:
+        """MeterValues.req with what is measured now, for a trigger; None while the meter is silent."""
+        reading = connector.reading()
+        if reading is None:
+            return None
+        at = self._connectors.time.utc()
+        values = self._values(
+            connector, at, TRIGGER, self._configuration.measurands("MeterValuesSampledData"), reading, None
+        )
+        payload: dict[str, Any] = {"connectorId": connector.id, "meterValue": values}
+        transaction = connector.transaction
+        if transaction is not None and transaction.csms_id is not None:
+            payload["transactionId"] = transaction.csms_id
+        return payload if values else None
+
+    # --- values -------------------------------------------------------------------------------------
+
+    def _send(
+        self,
+        connector: Connector,
+        transaction: Transaction | None,
+        at: float,
+        context: str,
+        measurands: tuple[Measurand, ...],
+        reading: MeterReading,
+        interval: IntervalEnergy | None,
+    ) -> None:
+        values = self._values(connector, at, context, measurands, reading, interval)
+        if values:
+            key = transaction.key if transaction is not None else None
+            self._outbox.record("meter", key, {"connector": connector.id, "values": values})
+
+    def _values(
+        self,
+        connector: Connector,
+        at: float,
+        context: str,
+        measurands: tuple[Measurand, ...],
+        reading: MeterReading,
+        interval: IntervalEnergy | None,
+    ) -> list[dict[str, Any]]:
+        allowance = connector.allowance
+        phases = allowance.phases if allowance is not None else connector.evse.info.phases
+        found = samples(
+            measurands,
+            reading,
+            connector.offer,
+            phases,
+            connector.evse.info,
+            interval,
+            self._temperature_unit,
+        )
+        return [meter_value(moment, context, some) for moment, some in timed(found, at, interval)]
+
+    def _stop_measurands(self, stream: str) -> tuple[Measurand, ...]:
+        return self._configuration.measurands(f"StopTxn{stream}Data")
+
+    def _edge_measurands(self) -> tuple[Measurand, ...]:
+        """What Transaction.Begin and Transaction.End hold (errata 3.14)."""
+        return tuple(dict.fromkeys((*self._stop_measurands("Sampled"), *self._stop_measurands("Aligned"))))
+
+    def _gather(
+        self,
+        connector: Connector,
+        at: float,
+        context: str,
+        measurands: tuple[Measurand, ...],
+        reading: MeterReading,
+        interval: IntervalEnergy | None,
+    ) -> None:
+        """Keep values for the stop record, where a power cut does not reach them."""
+        transaction = connector.transaction
+        if transaction is None or not measurands:
+            return
+        for value in self._values(connector, at, context, measurands, reading, interval):
+            transaction.samples += 1
+            self._connectors.store.put(_kind(transaction), f"{transaction.samples:06d}", value)
+        self._connectors.save(transaction)
+
+    def _gathered(self, transaction: Transaction) -> list[dict[str, Any]]:
+        if not transaction.samples:
+            return []
+        store, kind = self._connectors.store, _kind(transaction)
+        kept = list(store.items(kind))
+        for key, _ in kept:
+            store.delete(kind, key)
+        values = [value for _, value in kept]
+        return thin(values, self._configuration.stop_max_meter_values, _context)
+
+
+def forget_gathered(connectors: Connectors, transaction: Transaction) -> None:
+    """Drop what was gathered for a transaction that never was."""
+    for n in range(1, transaction.samples + 1):
+        connectors.store.delete(_kind(transaction), f"{n:06d}")
+
+
+def _kind(transaction: Transaction) -> str:
+    return f"sample:{transaction.key}"
+
+
+def _context(value: dict[str, Any]) -> str:
+    return str(value["sampledValue"][0]["context"])

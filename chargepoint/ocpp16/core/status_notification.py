@@ -1,0 +1,202 @@
+"""StatusNotification: tells each status once, in legal steps, not faster than MinimumStatusDuration allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chargepoint.domain.connector import Connector
+from chargepoint.domain.connectors import Connectors
+from chargepoint.ocpp16.configuration import Configuration
+from chargepoint.ocpp16.status import (
+    VENDOR_CODES,
+    Status,
+    error_code,
+    gravest,
+    path,
+    status_of,
+    status_of_station,
+)
+from chargepoint.ocpp16.times import format_time
+from chargepoint.rpc.outbox import Outbox
+from hal.api import Fault, PilotState, Timer
+
+EV_SIDE_DISCONNECTED = "EV side disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is or would be said about a connector; moments are UTC."""
+
+    status: Status
+    fault: Fault | None
+    info: str
+    at: float
+
+    def same(self, other: Report | None) -> bool:
+        """It says nothing that `other` has not said."""
+        return (
+            other is not None
+            and self.status is other.status
+            and self.fault == other.fault
+            and (self.info == other.info or not self.info)
+        )
+
+
+class Audience(Protocol):
+    """Who hears of statuses besides the central system."""
+
+    @property
+    def accepted(self) -> bool:
+        """The central system wants to know now."""
+
+    def status_changed(self, connector_id: int, status: str, error_code: str) -> None:
+        """The status here and now, reported or not."""
+
+
+class StatusReporter:
+    """Local status, what the central system was told, and what it has still to be told, per connector."""
+
+    __slots__ = ("_audience", "_configuration", "_connectors", "_outbox", "_pending", "_told", "last")
+
+    def __init__(
+        self,
+        connectors: Connectors,
+        outbox: Outbox,
+        configuration: Configuration,
+        audience: Audience,
+        last: dict[int, Report],
+    ) -> None:
+        self._connectors = connectors
+        self._outbox = outbox
+        self._configuration = configuration
+        self._audience = audience
+        self.last = last  # local status of each connector, kept over restarts of the software
+        self._told: dict[int, Report] = {}  # what was sent on this connection, or acknowledged before
+        self._pending: dict[int, Timer] | None = None  # statuses that must last a while first
+
+    # --- local status -------------------------------------------------------------------------------
+
+    def current(self, connector_id: int) -> Report:
+        """The true status now."""
+        utc = self._connectors.time.utc()
+        if connector_id == 0:
+            return Report(status_of_station(self._connectors), gravest(self._connectors.faults), "", utc)
+        connector = self._connectors[connector_id]
+        status = status_of(connector)
+        fault = gravest(connector.evse.faults)
+        info = fault.info if fault is not None else _info(connector)
+        return Report(status, fault, info[:50], utc)
+
+    def refresh(self, connector_id: int) -> None:
+        """Facts may have changed: report what follows from them."""
+        now = self.current(connector_id)
+        last = self.last.get(connector_id)
+        if now.same(last):
+            return
+        steps = [now.status] if last is None else list(path(last.status, now.status)) or [now.status]
+        for step in steps:
+            report = now if step is steps[-1] else Report(step, None, "", now.at)
+            self.last[connector_id] = report
+            self._audience.status_changed(connector_id, report.status.value, error_code(report.fault))
+            self._consider(connector_id, report)
+
+    # --- the central system -------------------------------------------------------------------------
+
+    def report_all(self) -> None:
+        """After each acceptance: connector 0 and every connector, whatever was said before (errata 3.22)."""
+        self._told.clear()
+        for connector_id in range(len(self._connectors.all) + 1):
+            self.send_now(connector_id)
+
+    def report_changes(self) -> None:
+        """After a reconnection: only what differs from what was acknowledged (OCPP 1.6 §4.9)."""
+        for connector_id in range(len(self._connectors.all) + 1):
+            if not self.current(connector_id).same(self._told.get(connector_id)):
+                self.send_now(connector_id)
+
+    def send_now(self, connector_id: int) -> None:
+        """The true current status at once, for a trigger too."""
+        self._forget_pending(connector_id)
+        last = self.last.get(connector_id)
+        current = self.current(connector_id)
+        self._send(connector_id, last if last is not None and current.same(last) else current)
+
+    def _consider(self, connector_id: int, report: Report) -> None:
+        """Send now, or when it has lasted long enough (OCPP 1.6 §9.1.20)."""
+        self._forget_pending(connector_id)
+        if not self._audience.accepted:
+            return
+        delay_s = self._configuration.minimum_status_duration_s
+        if not delay_s or report.status in (Status.FAULTED, Status.UNAVAILABLE):
+            self._send(connector_id, report)
+            return
+        if report.same(self._told.get(connector_id)):
+            return
+        if self._pending is None:
+            self._pending = {}
+        self._pending[connector_id] = self._connectors.time.after(
+            delay_s, lambda: self._lasted(connector_id, report)
+        )
+
+    def _lasted(self, connector_id: int, report: Report) -> None:
+        assert self._pending is not None
+        del self._pending[connector_id]
+        with self._connectors.turn:
+            if self._audience.accepted:
+                self._send(connector_id, report)
+
+    def _forget_pending(self, connector_id: int) -> None:
+        if self._pending and connector_id in self._pending:
+            self._pending.pop(connector_id).cancel()
+
+    def _send(self, connector_id: int, report: Report) -> None:
+        before = self._told.get(connector_id)
+        self._told[connector_id] = report
+
+        def failed(error: Exception) -> None:
+            # unknown to the central system: the next connection, or the next change, says it again
+            if self._told.get(connector_id) is report:
+                if before is None:
+                    del self._told[connector_id]
+                else:
+                    self._told[connector_id] = before
+
+        self._outbox.send(
+            "StatusNotification",
+            _payload(connector_id, report),
+            lambda answer: None,
+            failed,
+            unregistered=False,
+            behind=self._outbox.last,
+        )
+
+    def close(self) -> None:
+        """Cancel the timers."""
+        for connector_id in tuple(self._pending or ()):
+            self._forget_pending(connector_id)
+
+
+def _info(connector: Connector) -> str:
+    """A word about the status where the text asks for one (OCPP 1.6 §4.9)."""
+    transaction = connector.transaction
+    if transaction is not None and transaction.running:
+        return EV_SIDE_DISCONNECTED if connector.evse.pilot is PilotState.A else ""
+    unplugged = connector.finishing is not None and connector.evse.pilot is PilotState.A
+    return EV_SIDE_DISCONNECTED if unplugged else ""
+
+
+def _payload(connector_id: int, report: Report) -> dict[str, Any]:
+    payload: dict[str, Any] = {
+        "connectorId": connector_id,
+        "errorCode": error_code(report.fault),
+        "status": report.status.value,
+        "timestamp": format_time(report.at),
+    }
+    if report.info:
+        payload["info"] = report.info
+    if report.fault is not None:
+        vendor_code = report.fault.vendor_code or VENDOR_CODES.get(report.fault.kind, "")
+        if vendor_code:
+            payload["vendorErrorCode"] = vendor_code[:50]
+    return payload

@@ -1,0 +1,40 @@
+"""Moments on the wire: RFC 3339 text to seconds since the epoch and back (OCPP 1.6 §3.15)."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_DAY = _EPOCH.toordinal()
+_TEXT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ]"
+    r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d|60)(?:[.,](\d+))?)?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):?([0-5]\d)?)?",
+    re.ASCII,
+)
+
+
+def parse_time(text: str) -> float:
+    """Seconds since the epoch, UTC. Raises `ValueError` for what is no date and time.
+
+    Any number of fractional digits and any offset; without an offset it is UTC. Seconds may be missing, and a
+    leap second is the first second of the next minute.
+    """
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a date and time such as 2026-03-29T14:05:00Z")
+    year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()
+    days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+    seconds = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + int(second or 0)
+    if sign:
+        offset_s = int(off_hour) * 3600 + int(off_minute or 0) * 60
+        seconds += offset_s if sign == "-" else -offset_s
+    # Digits beyond the ninth are lost in a float anyway.
+    return seconds + float(f"0.{fraction[:9]}") if fraction else float(seconds)
+
+
+def format_time(epoch: float) -> str:
+    """UTC with `Z`, to the nearest millisecond, such as 2026-03-29T14:05:00.000Z; for the years 1 to 9999."""
+    moment = _EPOCH + timedelta(milliseconds=round(epoch * 1000))
+    return moment.isoformat(timespec="milliseconds") + "Z"

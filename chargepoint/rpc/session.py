@@ -1,0 +1,264 @@
+"""One side of an OCPP-J conversation: at most one CALL of ours outstanding, every CALL of theirs answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ocpp.exceptions import OCPPError
+
+from chargepoint.domain.ports import Link
+from chargepoint.domain.turn import Turn
+from chargepoint.rpc import frames
+from hal.api import Clock, Timer
+
+
+class CallFailed(Exception):
+    """A CALL of ours brought no result; `code` is the CALLERROR's, or Timeout, LinkLost or InvalidAnswer."""
+
+    def __init__(self, code: str, description: str = "") -> None:
+        super().__init__(f"{code}: {description}" if description else code)
+        self.code = code
+
+    @property
+    def delivered(self) -> bool:
+        """False if the other side may never have seen it: no attempt to count."""
+        return self.code != LINK_LOST
+
+
+TIMEOUT, LINK_LOST, INVALID_ANSWER = "Timeout", "LinkLost", "InvalidAnswer"
+
+
+class Later:
+    """A handler's promise to answer when the hardware has."""
+
+    __slots__ = ("_answer", "_result")
+
+    def __init__(self) -> None:
+        self._answer: Callable[[Any], None] | None = None
+        self._result: Any = None
+
+    def answer(self, result: Any) -> None:
+        """The result the handler owed."""
+        self._result = result
+        if self._answer is not None:
+            self._answer(result)
+
+    def then(self, answer: Callable[[Any], None]) -> None:
+        """Who sends it."""
+        self._answer = answer
+        if self._result is not None:
+            answer(self._result)
+
+
+class Peer(Protocol):
+    """What one version of the protocol decides about frames."""
+
+    def listens(self) -> bool:
+        """False: incoming CALLs get no answer at all (OCPP 1.6 §4.2.1)."""
+
+    def serve(self, action: str, payload: Any) -> Any:
+        """Handle a CALL: the result's payload or `Later`. Raises `ocpp.exceptions.OCPPError`."""
+
+    def render(self, action: str, result: Any) -> Any:
+        """The wire payload of a handler's result."""
+
+    def check_answer(self, action: str, payload: Any) -> str | None:
+        """What is wrong with the result of a CALL of ours; None if it is valid."""
+
+    def answered_late(self, message_id: str, payload: Any) -> None:
+        """A result nobody waits for any more."""
+
+    def unreadable(self, problem: str) -> bool:
+        """Something came that is no frame; True if it is to be answered."""
+
+    def heard(self) -> None:
+        """An answer was exchanged: this connection works."""
+
+    def frame_sent(self, data: bytes) -> None:
+        """For the record: what goes out, as it goes out."""
+
+
+class Outstanding:
+    """Our CALL that waits for its answer."""
+
+    __slots__ = ("action", "failed", "message_id", "replied", "timer")
+
+    def __init__(
+        self,
+        message_id: str,
+        action: str,
+        replied: Callable[[Any], None],
+        failed: Callable[[CallFailed], None],
+    ) -> None:
+        self.message_id = message_id
+        self.action = action
+        self.replied = replied
+        self.failed = failed
+        self.timer: Timer | None = None
+
+
+class Session:
+    """Frames in, frames out; knows nothing of any message (OCPP-J 1.6 §4)."""
+
+    __slots__ = ("_clock", "_link", "_next_id", "_peer", "_serving", "_turn", "_wire", "outstanding")
+
+    def __init__(self, peer: Peer, turn: Turn, wire: Clock, clock: Clock, next_id: Callable[[], str]) -> None:
+        self._peer = peer
+        self._turn = turn
+        self._wire = wire
+        self._clock = clock
+        self._next_id = next_id
+        self._link: Link | None = None
+        self._serving: set[str] | None = None  # ids of their CALLs whose answer we still owe
+        self.outstanding: Outstanding | None = None
+
+    @property
+    def online(self) -> bool:
+        """There is a link."""
+        return self._link is not None
+
+    @property
+    def free(self) -> bool:
+        """A CALL may be sent now."""
+        return self._link is not None and self.outstanding is None
+
+    def link_up(self, link: Link) -> None:
+        """Frames go over `link` from now on."""
+        self._link = link
+
+    def link_down(self) -> None:
+        """The link is gone: a CALL in flight was not delivered as far as we know (§1.7 of our checklist)."""
+        self._link = None
+        self._serving = None
+        self._fail(CallFailed(LINK_LOST))
+
+    def call(
+        self,
+        action: str,
+        payload: Any,
+        replied: Callable[[Any], None],
+        failed: Callable[[CallFailed], None],
+        timeout_s: float,
+    ) -> str:
+        """Send a CALL and return its id; exactly one of the callbacks comes, in a turn."""
+        assert self._link is not None and self.outstanding is None
+        outstanding = Outstanding(self._next_id(), action, replied, failed)
+        self.outstanding = outstanding
+        self._clock.hold()
+        outstanding.timer = self._wire.call_at(
+            self._wire.now() + timeout_s, lambda: self._timed_out(outstanding, timeout_s)
+        )
+        self._send(frames.call(outstanding.message_id, action, payload))
+        return outstanding.message_id
+
+    def receive(self, data: bytes | str) -> None:
+        """One text message from the other side; call it inside a turn."""
+        try:
+            frame = frames.parse(data)
+        except frames.Rubbish as rubbish:
+            self._refuse(rubbish)
+            return
+        if isinstance(frame, frames.Call):
+            self._serve(frame, data)
+        elif isinstance(frame, frames.Result):
+            self._take_result(frame)
+        elif isinstance(frame, frames.Error):
+            if self.outstanding is not None and frame.message_id == self.outstanding.message_id:
+                self._peer.heard()
+                self._fail(CallFailed(frame.code, frame.description))
+
+    # --- their CALLs --------------------------------------------------------------------------------
+
+    def _serve(self, call: frames.Call, data: bytes | str) -> None:
+        if not self._peer.listens():
+            return
+        if self._serving is not None and call.message_id in self._serving:
+            self._answer(
+                frames.error(call.message_id, "GenericError", "a CALL of this id is still being handled")
+            )
+            return
+        try:
+            try:
+                result = self._peer.serve(call.action, call.payload)
+            except OCPPError as error:
+                if error.code != "TypeConstraintViolation":
+                    raise
+                # orjson reads integers over 64 bits as floats, which then look like the wrong type
+                exact = frames.parse(data, exact=True)
+                assert isinstance(exact, frames.Call)
+                result = self._peer.serve(exact.action, exact.payload)
+        except OCPPError as error:
+            self._answer(frames.error(call.message_id, error.code, error.description))
+            return
+        except frames.Rubbish as rubbish:
+            self._answer(frames.error(call.message_id, rubbish.code, str(rubbish)))
+            return
+        except Exception as error:
+            self._answer(
+                frames.error(call.message_id, "InternalError", "the charge point failed to handle this")
+            )
+            self._turn.report(error)
+            return
+        if isinstance(result, Later):
+            self._owe(call, result)
+        else:
+            self._answer(frames.result(call.message_id, self._peer.render(call.action, result)))
+
+    def _owe(self, call: frames.Call, later: Later) -> None:
+        if self._serving is None:
+            self._serving = set()
+        serving = self._serving
+        serving.add(call.message_id)
+
+        def answer(result: Any) -> None:
+            if self._serving is serving:  # else the link they asked over is gone
+                serving.discard(call.message_id)
+                self._answer(frames.result(call.message_id, self._peer.render(call.action, result)))
+
+        later.then(answer)
+
+    def _refuse(self, rubbish: frames.Rubbish) -> None:
+        answers = self._peer.unreadable(str(rubbish)) or rubbish.message_id != "-1"
+        if answers and self._peer.listens():
+            self._answer(frames.error(rubbish.message_id, rubbish.code, str(rubbish)))
+
+    def _answer(self, data: bytes) -> None:
+        self._turn.answer(lambda: self._send(data))
+
+    # --- our CALLs ----------------------------------------------------------------------------------
+
+    def _take_result(self, result: frames.Result) -> None:
+        outstanding = self.outstanding
+        if outstanding is None or result.message_id != outstanding.message_id:
+            self._peer.answered_late(result.message_id, result.payload)
+            return
+        problem = self._peer.check_answer(outstanding.action, result.payload)
+        if problem is not None:
+            self._fail(CallFailed(INVALID_ANSWER, problem))
+            return
+        self._peer.heard()
+        self._finished(outstanding)
+        outstanding.replied(result.payload)
+
+    def _timed_out(self, outstanding: Outstanding, timeout_s: float) -> None:
+        if outstanding is self.outstanding:
+            with self._turn:
+                self._fail(CallFailed(TIMEOUT, f"no answer within {timeout_s:g} s"), lost_s=timeout_s)
+
+    def _fail(self, error: CallFailed, lost_s: float = 0.0) -> None:
+        outstanding = self.outstanding
+        if outstanding is not None:
+            self._finished(outstanding, lost_s)
+            outstanding.failed(error)
+
+    def _finished(self, outstanding: Outstanding, lost_s: float = 0.0) -> None:
+        self.outstanding = None
+        self._clock.release(lost_s)
+        if outstanding.timer is not None:
+            outstanding.timer.cancel()
+
+    def _send(self, data: bytes) -> None:
+        if self._link is not None:
+            self._peer.frame_sent(data)
+            self._link.send(data)

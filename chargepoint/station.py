@@ -1,0 +1,411 @@
+"""Assembles a station from configuration: the only module that names concrete classes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chargepoint.config import DriverConfig, StationConfig
+from chargepoint.domain import chance
+from chargepoint.domain.ports import Store
+from chargepoint.domain.transaction import KIND as TRANSACTION
+from chargepoint.errors import LinkError
+from chargepoint.link import (
+    Backoff,
+    LinkSettings,
+    TlsSettings,
+    WebSocketLink,
+    connection_url,
+    decode_authorization_key,
+)
+from chargepoint.ocpp16.charge_point import ChargePoint
+from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
+from chargepoint.ocpp16.core.status_notification import Report
+from chargepoint.rpc import frames
+from hal import registry
+from hal.api import Clock, Evse, Fault, TagReader, Timer
+from hal.clock import SteppedClock, WallClock
+
+log = logging.getLogger("chargepoint")
+
+Watcher = Callable[[str, dict[str, Any]], None]
+"""Takes the name and fields of everything that happens at a station."""
+
+ORDERLY_END_S = 5.0
+RESET_WITHIN_S = 60.0
+
+
+class StationType:
+    """What stations made alike share: one configuration, checked and worked out once."""
+
+    __slots__ = ("backoff", "boot_payload", "config", "factory", "infos", "shared_reader", "tls")
+
+    def __init__(self, config: StationConfig) -> None:
+        self.config = config
+        self.infos = tuple(connector.info for connector in config.connectors)
+        self.factory = FactoryConfiguration(config.ocpp, self.infos)
+        self.boot_payload = _boot_payload(config)
+        own_readers = sum(connector.reader is not None for connector in config.connectors)
+        self.shared_reader = len(config.connectors) - own_readers > 1
+        reconnect = config.csms.reconnect
+        self.backoff = Backoff(reconnect.min_s, reconnect.jitter_s, reconnect.max_s)
+        tls = config.csms.tls
+        self.tls = TlsSettings(
+            ca=_path(tls.ca),
+            cert=_path(tls.cert),
+            key=_path(tls.key),
+            verify_hostname=tls.verify_hostname,
+            server_name=config.compatibility.server_name,
+        )
+
+    def link_settings(self, identity: str, url: str) -> LinkSettings:
+        """Where and how a station of this type connects. Raises `ConfigError`."""
+        csms = self.config.csms
+        key = csms.authorization_key
+        encoding = self.config.compatibility.authorization_key_encoding
+        return LinkSettings(
+            url=connection_url(url, identity),
+            identity=identity,
+            security_profile=csms.security_profile,
+            password=None if key is None else decode_authorization_key(key.get_secret_value(), encoding),
+            tls=self.tls,
+            proxy=csms.proxy,
+        )
+
+
+def _path(path: object) -> str | None:
+    return None if path is None else str(path)
+
+
+def _boot_payload(config: StationConfig) -> dict[str, str]:
+    """BootNotification.req (OCPP 1.6 §6.3)."""
+    plate = config.station
+    fields = {
+        "chargePointVendor": plate.vendor,
+        "chargePointModel": plate.model,
+        "chargePointSerialNumber": plate.serial_number,
+        "chargeBoxSerialNumber": plate.charge_box_serial_number,
+        "firmwareVersion": plate.firmware_version,
+        "iccid": plate.iccid,
+        "imsi": plate.imsi,
+        "meterType": plate.meter_type,
+        "meterSerialNumber": plate.meter_serial_number,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+class Station:
+    """One running station: hardware, protocol and link, from start to orderly end.
+
+    The hardware outlives a restart of the software (OCPP Reset), which builds the protocol part anew from
+    the store, as a power cut would.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_faults",
+        "_last_reports",
+        "_refusal",
+        "_restart_timer",
+        "_seed",
+        "_silent",
+        "_watchers",
+        "charge_point",
+        "clock",
+        "evses",
+        "failed_attempts",
+        "identity",
+        "link",
+        "overrides",
+        "readers",
+        "store",
+        "type",
+        "wire",
+    )
+
+    def __init__(
+        self, type: StationType, identity: str, url: str, store: Store, clock: Clock, wire: Clock, seed: int
+    ) -> None:
+        self.type = type
+        self.identity = identity
+        self.store = store
+        self.clock = clock
+        self.wire = wire
+        self._seed = seed
+        self._watchers: tuple[Watcher, ...] = ()
+        self._faults: tuple[Fault, ...] = ()
+        self._last_reports: dict[int, Report] = {}
+        self._silent = False  # between two lives, or without mains
+        self._ended: Callable[[], None] | None = None
+        self._restart_timer: Timer | None = None
+        self._refusal: str | None = None  # the kind of failure already explained
+        self.failed_attempts = 0
+        self.overrides: dict[str, dict[str, str]] = {}  # answers a script decided, kept over restarts
+        self.evses = self._open_evses()
+        self.readers = self._open_readers()
+        self.link = WebSocketLink(
+            type.link_settings(identity, url),
+            self,
+            wire=wire,
+            clock=clock,
+            backoff=type.backoff,
+            backoff_clock=clock if isinstance(clock, SteppedClock) else wire,
+            jitter=self._jitter(),
+        )
+        self.charge_point = self._make_charge_point()
+
+    def _open_evses(self) -> tuple[Evse, ...]:
+        registers: dict[int, float] = {}
+        for _, document in self.store.items(TRANSACTION):
+            wh = max(document[name] or 0.0 for name in ("meter_start_wh", "meter_stop_wh", "last_wh"))
+            registers[document["connector"]] = max(wh, registers.get(document["connector"], 0.0))
+        return tuple(
+            registry.open_evse(
+                registry.ConnectorSpec(
+                    info, _settings(connector.evse), _settings(connector.meter), registers.get(n, 0.0)
+                ),
+                self.clock,
+            )
+            for n, (info, connector) in enumerate(
+                zip(self.type.infos, self.type.config.connectors, strict=True), 1
+            )
+        )
+
+    def _open_readers(self) -> tuple[TagReader, ...]:
+        """Card readers by configuration; each tells which connector it belongs to, or that it serves all."""
+        readers: list[TagReader] = []
+        for n, connector in enumerate(self.type.config.connectors, 1):
+            if connector.reader is not None:
+                readers.append(self._open_reader(connector.reader, n))
+        if self.type.config.readers:
+            readers.append(self._open_reader(self.type.config.readers[0], None))
+        return tuple(readers)
+
+    def _open_reader(self, config: DriverConfig, connector_id: int | None) -> TagReader:
+        reader = registry.open_reader(_settings(config), self.clock)
+        reader.on_tag = lambda id_tag: self.tag_presented(id_tag, connector_id)
+        return reader
+
+    def _jitter(self) -> Callable[[], float]:
+        drawn = 0
+
+        def draw() -> float:
+            nonlocal drawn
+            drawn += 1
+            return chance.draw(self._seed, self.identity, "back-off", drawn)
+
+        return draw
+
+    def _make_charge_point(self) -> ChargePoint:
+        config = self.type.config
+        charge_point = ChargePoint(
+            self.identity,
+            self.type.boot_payload,
+            self.evses,
+            self.store,
+            Configuration(self.store, self.type.factory),
+            config.behaviour,
+            config.compatibility,
+            self.clock,
+            self.wire,
+            seed=self._seed,
+            follow_time=isinstance(self.clock, WallClock),
+            shared_reader=self.type.shared_reader,
+            notify=self._notify if self._watchers else None,
+            last_reports=self._last_reports,
+        )
+        charge_point.connectors.faults = self._faults
+        charge_point.overrides = self.overrides or None
+        charge_point.on_restart = self._reset_asked
+        charge_point.on_proven = self._proven
+        charge_point.on_ping_interval = self.link.set_ping_interval
+        return charge_point
+
+    # --- life ---------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` everything that happens from now on; call it before `start`."""
+        self._watchers = (*self._watchers, watcher)
+        self.charge_point.listen(self._notify)
+
+    def start(self) -> None:
+        """Power up: recover, then connect."""
+        with self.charge_point.turn:
+            self.charge_point.start()
+        self.link.start()
+
+    def _reset_asked(self, reason: str) -> bool:
+        return self.restart(reason)
+
+    def restart(self, reason: str, *, and_stay_down: bool = False) -> bool:
+        """End what runs with `reason`, go down, and come up again unless told to stay down; False if down."""
+        if self._silent or self._ended is not None:
+            return False
+
+        def down() -> None:
+            self._go_silent(reason)
+            if not and_stay_down:
+                self._restart_timer = self.clock.call_at(
+                    self.clock.now() + self.type.config.behaviour.reboot_s, self.come_up
+                )
+
+        with self.charge_point.turn:
+            self.charge_point.wind_down(reason, down, RESET_WITHIN_S, self.clock)
+        return True
+
+    def _go_silent(self, reason: str) -> None:
+        self._silent = True
+        self._make_safe()
+        self.charge_point.close()
+        self.link.pause()
+        self._tell("reboot", {"reason": reason})
+
+    def come_up(self) -> None:
+        """Boot again after a restart or when the mains are back."""
+        if not self._silent:
+            return
+        self._silent = False
+        self._restart_timer = None
+        self.charge_point = self._make_charge_point()
+        with self.charge_point.turn:
+            self.charge_point.start()
+        self.link.start()
+
+    def shutdown(self, ended: Callable[[], None]) -> None:
+        """End in good order: transactions end with Reboot, up to 5 s to deliver, then `ended` is called."""
+        if self._ended is not None:
+            return
+        self._ended = ended
+        if self._silent:
+            self.close()
+            ended()
+            return
+
+        def down() -> None:
+            self._make_safe()
+            self.close()
+            ended()
+
+        with self.charge_point.turn:
+            self.charge_point.wind_down("Reboot", down, ORDERLY_END_S, self.wire)
+
+    def close(self) -> None:
+        """Contactors open, link closed with 1001, store closed; idempotent."""
+        if self._restart_timer is not None:
+            self._restart_timer.cancel()
+        self.charge_point.close()
+        self.link.close(1001)
+        for reader in self.readers:
+            reader.close()
+        for evse in self.evses:
+            evse.close()
+        self.store.close()
+
+    def _make_safe(self) -> None:
+        for connector in self.charge_point.connectors.all:
+            connector.switch_off()
+
+    @property
+    def silent(self) -> bool:
+        """Between two lives of the software, or without mains."""
+        return self._silent
+
+    # --- hardware -----------------------------------------------------------------------------------
+
+    def tag_presented(self, id_tag: str, connector_id: int | None) -> None:
+        """A card at a reader; `connector_id` None: the station chooses."""
+        if not self._silent:
+            with self.charge_point.turn:
+                self.charge_point.connectors.reception.tag_presented(id_tag, connector_id)
+
+    def set_faults(self, faults: tuple[Fault, ...]) -> None:
+        """What is wrong with the station as a whole, connector 0."""
+        self._faults = faults
+        if not self._silent:
+            with self.charge_point.turn as turn:
+                self.charge_point.connectors.faults = faults
+                self.charge_point.statuses.refresh(0)
+                turn.settle_all()
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What is wrong with the station as a whole."""
+        return self._faults
+
+    # --- link.LinkListener --------------------------------------------------------------------------
+
+    def link_up(self) -> None:
+        """Connected."""
+        self._refusal = None
+        self.failed_attempts = 0
+        self._tell("connection", {"online": True})
+        with self.charge_point.turn:
+            self.charge_point.link_up(self.link)
+
+    def link_down(self, reason: str) -> None:
+        """Not connected any more."""
+        with self.charge_point.turn:
+            self.charge_point.link_down()
+        self._tell("connection", {"online": False, "reason": reason})
+
+    def frame_received(self, data: bytes) -> None:
+        """A text message came."""
+        self._tell_frame("rx", data)
+        with self.charge_point.turn:
+            self.charge_point.session.receive(data)
+
+    def binary_received(self, data: bytes) -> None:
+        """OCPP-J has no binary messages (our checklist 1.1)."""
+        with self.charge_point.turn:
+            self.charge_point.complain(f"the central system sent a binary message of {len(data)} bytes")
+            if self.type.config.compatibility.binary_frame == "generic_error" and self.charge_point.listens():
+                self.link.send(frames.error("-1", "GenericError", "binary messages are not OCPP-J"))
+
+    def connect_failed(self, error: LinkError, attempts: int) -> None:
+        """Explain the first failure of each kind; the rest is counted."""
+        self.failed_attempts += 1
+        if error.kind != self._refusal:
+            self._refusal = error.kind
+            self._tell("connection", {"online": False, "reason": str(error)})
+
+    def _proven(self) -> None:
+        self.link.survived()
+
+    # --- events -------------------------------------------------------------------------------------
+
+    def _notify(self, event: str, fields: dict[str, Any]) -> None:
+        """From the protocol part."""
+        if event == "frame_sent":
+            self._tell_frame("tx", fields["data"])
+        elif event == "failure":
+            log.error("%s: %s", self.identity, fields["error"], exc_info=fields["error"])
+            self._tell("error", {"message": str(fields["error"]) or type(fields["error"]).__name__})
+        else:
+            self._tell(event, fields)
+
+    def _tell_frame(self, direction: str, data: bytes) -> None:
+        if self._watchers:
+            self._tell("ocpp", {"dir": direction, "data": data})
+
+    def _tell(self, event: str, fields: dict[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher(event, fields)
+
+
+def _settings(config: DriverConfig) -> Mapping[str, Any]:
+    return {"driver": config.driver, **config.options}
+
+
+def assemble(
+    type: StationType,
+    store: Store,
+    clock: Clock,
+    wire: Clock,
+    *,
+    url: str,
+    identity: str | None = None,
+    seed: int,
+) -> Station:
+    """A station ready to `start`. Raises `ConfigError` for a URL, and `ValueError` for drivers, that cannot be."""
+    return Station(type, identity or type.config.identity, url, store, clock, wire, seed)

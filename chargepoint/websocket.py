@@ -1,0 +1,313 @@
+"""One WebSocket connection from its handshake to its end: RFC 6455 on an asyncio transport, no tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from typing import Protocol, cast
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from chargepoint import link_errors
+from chargepoint.errors import LinkError
+from chargepoint.link_settings import LinkSettings
+from chargepoint.tls import check_server_name
+from hal.api import Clock, Timer
+
+SUBPROTOCOL = Subprotocol("ocpp1.6")
+
+_HEAD = b"HTTP/1."
+_MAX_HEAD = 64 * 1024
+_LOGGER = logging.getLogger("chargepoint.websocket")
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: closing sends RST
+
+
+class ConnectionOwner(Protocol):
+    """Who a connection reports to: `opened` or `failed` once, after `opened` frames and `lost` once."""
+
+    def opened(self) -> None:
+        """The handshake ended well."""
+
+    def failed(self, error: LinkError) -> None:
+        """The connection never came about."""
+
+    def lost(self, reason: str) -> None:
+        """No frame will come or go any more, though the TCP connection may still be closing."""
+
+    def text_received(self, data: bytes) -> None:
+        """A whole text message; whether it is UTF-8 was not checked."""
+
+    def binary_received(self, data: bytes) -> None:
+        """A whole binary message."""
+
+
+def handshake(settings: LinkSettings, uri: WebSocketURI, max_size: int) -> tuple[ClientProtocol, bytes]:
+    """A protocol in its opening state and the request it waits to have answered."""
+    protocol = ClientProtocol(uri, subprotocols=[SUBPROTOCOL], max_size=max_size, logger=_LOGGER)
+    # At level DEBUG the library logs headers and frames, and with them passwords and keys.
+    protocol.debug = False
+    request = protocol.connect()
+    if authorization := settings.authorization():
+        request.headers["Authorization"] = authorization
+    return protocol, request.serialize()
+
+
+def handshake_error(protocol: ClientProtocol) -> LinkError | None:
+    """What was wrong with the 101 answer that `protocol` received; None if nothing was."""
+    if protocol.handshake_exc is not None:
+        return link_errors.from_handshake(cast(InvalidHandshake, protocol.handshake_exc))
+    return None if protocol.subprotocol == SUBPROTOCOL else link_errors.no_subprotocol()
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """A client connection; after `close`, `abort` or a loss it reports nothing more to its owner."""
+
+    __slots__ = (
+        "_awaiting_pong",
+        "_fragments",
+        "_gone",
+        "_head",
+        "_interval_s",
+        "_message_opcode",
+        "_owner",
+        "_pong_timeout_s",
+        "_protocol",
+        "_settings",
+        "_timer",
+        "_transport",
+        "_wire",
+    )
+
+    def __init__(
+        self,
+        owner: ConnectionOwner,
+        settings: LinkSettings,
+        uri: WebSocketURI,
+        *,
+        wire: Clock,
+        max_size: int,
+        pong_timeout_s: float,
+    ) -> None:
+        self._owner: ConnectionOwner | None = owner
+        self._settings = settings
+        self._wire = wire
+        self._pong_timeout_s = pong_timeout_s
+        self._protocol, request = handshake(settings, uri, max_size)
+        self._head: bytes | None = request  # first what to send, then what came back; None once open
+        self._transport: asyncio.Transport | None = None
+        self._timer: Timer | None = None
+        self._interval_s = 0
+        self._awaiting_pong = False
+        self._fragments: bytearray | None = None
+        self._message_opcode = Opcode.TEXT
+        self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """True while there is a TCP connection (with TLS on it, if any)."""
+        return self._transport is not None
+
+    def send_text(self, data: bytes) -> None:
+        """Send one text message."""
+        self._protocol.send_text(data)
+        self._flush()
+
+    def keep_alive(self, interval_s: int) -> None:
+        """Ping each `interval_s` from now on, 0 = never; a pong that does not come aborts the connection."""
+        self._interval_s = interval_s
+        if not self._awaiting_pong or not interval_s:
+            self._awaiting_pong = False
+            self._next_ping()
+
+    def close(self, code: int, within_s: float) -> None:
+        """Say goodbye and end the TCP connection when the server has answered, or after `within_s`."""
+        self._owner = None
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(code)
+        self._flush()
+        self._cancel_timer()
+        if self._transport is not None:
+            self._timer = self._wire.call_at(self._wire.now() + within_s, self.abort)
+
+    def abort(self) -> None:
+        """End the TCP connection at once, without a word, by reset."""
+        self._owner = None
+        self._cancel_timer()
+        transport = self._transport
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+
+    async def gone(self) -> None:
+        """Wait until the TCP connection is closed."""
+        if self._transport is not None:
+            if self._gone is None:
+                self._gone = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._gone)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._owner is None:
+            self.abort()
+            return
+        if (tls := transport.get_extra_info("ssl_object")) is not None:
+            try:
+                # Before the first byte is sent: the request may carry the password.
+                check_server_name(tls.getpeercert(), self._protocol.uri.host, self._settings.tls)
+            except LinkError as error:
+                self._fail(error)
+                return
+        request, self._head = self._head, b""
+        assert request is not None
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            data = self._handshake_received(data) if self._owner is not None else b""
+        if not data:
+            return
+        self._protocol.receive_data(data)
+        if self._head is not None and not self._open():
+            return
+        for frame in self._protocol.events_received():
+            if isinstance(frame, Frame):
+                self._frame_received(frame)
+        self._flush()
+        if self._owner is not None and self._protocol.state is not OPEN:
+            self._lose(self._why_closed())
+
+    def eof_received(self) -> None:
+        if self._owner is None:
+            self._protocol.receive_eof()
+        elif self._head is not None:
+            self._fail(link_errors.closed_early(self._protocol.uri))
+        else:
+            self._protocol.receive_eof()
+            self._lose("the central system closed the connection without a close frame")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._cancel_timer()
+        owner, self._owner = self._owner, None
+        if self._gone is not None:
+            self._gone.set_result(None)
+        if owner is None:
+            return
+        if self._head is not None:
+            uri = self._protocol.uri
+            owner.failed(link_errors.from_exception(exc, uri) if exc else link_errors.closed_early(uri))
+        else:
+            owner.lost(f"the connection broke ({exc or 'closed'})")
+
+    def _handshake_received(self, data: bytes) -> bytes:
+        """Gather the answer's head; returns it once it may be a WebSocket handshake.
+
+        Other answers are judged here, as soon as their head is there: the library would wait for a body that
+        a server may never send, and refuses HTTP/1.0.
+        """
+        assert self._head is not None
+        head = self._head = self._head + data
+        complete = b"\r\n\r\n" in head or len(head) > _MAX_HEAD
+        if not complete and head.startswith(_HEAD[: len(head)]):
+            return b""
+        error = link_errors.from_response(head, self._protocol.uri)
+        if error is None:
+            return head
+        self._fail(error)
+        return b""
+
+    def _open(self) -> bool:
+        """Judge the 101 answer; returns whether the connection is open."""
+        assert self._owner is not None
+        error = handshake_error(self._protocol)
+        if error is not None:
+            self._fail(error)
+            return False
+        self._head = None
+        self._owner.opened()
+        return True
+
+    def _frame_received(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            if frame.fin:
+                self._message_received(frame.opcode, bytes(frame.data))
+            else:
+                self._message_opcode = frame.opcode
+                self._fragments = bytearray(frame.data)
+        elif frame.opcode is Opcode.CONT:
+            assert self._fragments is not None
+            self._fragments += frame.data
+            if frame.fin:
+                message, self._fragments = bytes(self._fragments), None
+                self._message_received(self._message_opcode, message)
+        elif frame.opcode is Opcode.PONG and self._awaiting_pong:
+            self._awaiting_pong = False
+            self._next_ping()
+
+    def _message_received(self, opcode: Opcode, data: bytes) -> None:
+        if self._owner is None:
+            return
+        if opcode is Opcode.TEXT:
+            self._owner.text_received(data)
+        else:
+            self._owner.binary_received(data)
+
+    def _why_closed(self) -> str:
+        protocol = self._protocol
+        if protocol.parser_exc is not None:
+            return f"the central system broke the WebSocket protocol: {protocol.parser_exc}"
+        return f"closed by the central system: {protocol.close_rcvd}"
+
+    def _fail(self, error: LinkError) -> None:
+        owner, self._owner = self._owner, None
+        if self._protocol.state is OPEN:  # answered with 101, but without our subprotocol
+            self._protocol.send_close(CloseCode.PROTOCOL_ERROR)
+            self._flush()
+        if self._transport is not None:
+            self._transport.close()
+        if owner is not None:
+            owner.failed(error)
+
+    def _lose(self, reason: str) -> None:
+        """The conversation is over; the owner still has to `close`, for the TCP connection."""
+        owner, self._owner = self._owner, None
+        self._cancel_timer()
+        if owner is not None:
+            owner.lost(reason)
+
+    def _flush(self) -> None:
+        data = b"".join(self._protocol.data_to_send())
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _next_ping(self) -> None:
+        self._cancel_timer()
+        if self._interval_s and self._owner is not None:
+            self._timer = self._wire.call_at(self._wire.now() + self._interval_s, self._ping)
+
+    def _ping(self) -> None:
+        self._protocol.send_ping(b"")
+        self._flush()
+        self._awaiting_pong = True
+        self._timer = self._wire.call_at(self._wire.now() + self._pong_timeout_s, self._pong_missing)
+
+    def _pong_missing(self) -> None:
+        owner = self._owner
+        self.abort()
+        if owner is not None:
+            owner.lost(f"no pong within {self._pong_timeout_s:g} s: the connection was dead")
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,1 @@
+"""Electricity only: connectors, pilot, contactor, meter, vehicle and time; nothing here knows OCPP."""

@@ -1,0 +1,1 @@
+"""Scripted situations: what happens at a station and what must be seen on the wire."""

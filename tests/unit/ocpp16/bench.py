@@ -1,0 +1,199 @@
+"""A charge point on a stepped clock with simulated hardware and a central system in memory, for unit tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from chargepoint.config import StationConfig
+from chargepoint.ocpp16.charge_point import ChargePoint
+from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
+from chargepoint.ocpp16.core.status_notification import Report
+from chargepoint.ocpp16.times import format_time
+from chargepoint.store import MemoryStore
+from hal.api import EvseInfo
+from hal.clock import SteppedClock
+from hal.simulated.evse import SimulatedEvse
+from hal.simulated.vehicle import load_vehicle
+
+START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+
+Answer = dict[str, Any] | str | None
+"""A payload, a CALLERROR code, or None for silence."""
+
+
+class MemoryCsms:
+    """Answers every CALL at once, unless told otherwise; remembers every frame."""
+
+    def __init__(self, clock: SteppedClock) -> None:
+        self.clock = clock
+        self.frames: list[tuple[str, list[Any]]] = []
+        self.answers: dict[str, Callable[[dict[str, Any]], Answer]] = {}
+        self.transactions = 0
+        self.deliver: Callable[[bytes], None] = lambda data: None
+
+    def send(self, data: bytes | str) -> None:
+        """chargepoint.domain.ports.Link: a frame from the station."""
+        frame = json.loads(data)
+        self.frames.append(("tx", frame))
+        if frame[0] == 2:
+            answer = self.answers.get(frame[2], self.usual(frame[2]))(frame[3])
+            if answer is not None:
+                reply = [4, frame[1], answer, "", {}] if isinstance(answer, str) else [3, frame[1], answer]
+                self.say(reply)
+
+    def drop(self, code: int = 1000) -> None:
+        """chargepoint.domain.ports.Link."""
+
+    def say(self, frame: list[Any]) -> None:
+        """Send a frame to the station, a moment later as a network would."""
+        self.frames.append(("rx", frame))
+        self.clock.call_at(self.clock.now(), lambda: self.deliver(json.dumps(frame).encode()))
+
+    def usual(self, action: str) -> Callable[[dict[str, Any]], Answer]:
+        """How a friendly central system answers."""
+        now = format_time(self.clock.now())
+        if action == "BootNotification":
+            return lambda payload: {"status": "Accepted", "currentTime": now, "interval": 300}
+        if action == "Heartbeat":
+            return lambda payload: {"currentTime": now}
+        if action == "Authorize":
+            return lambda payload: {"idTagInfo": {"status": "Accepted"}}
+        if action == "StartTransaction":
+            return self._started
+        if action == "DataTransfer":
+            return lambda payload: {"status": "Accepted"}
+        return lambda payload: {}
+
+    def _started(self, payload: dict[str, Any]) -> Answer:
+        self.transactions += 1
+        return {"transactionId": self.transactions, "idTagInfo": {"status": "Accepted"}}
+
+
+class Bench:
+    """One station under test; `csms` is its other end, `evses` its hardware, `events` what it told."""
+
+    def __init__(
+        self,
+        connectors: int = 1,
+        info: EvseInfo | None = None,
+        ocpp: dict[str, str] | None = None,
+        store: Any = None,
+        behaviour: dict[str, Any] | None = None,
+        compatibility: dict[str, Any] | None = None,
+    ) -> None:
+        self.clock = SteppedClock(START)
+        self.store = MemoryStore() if store is None else store
+        info = info or EvseInfo()
+        self.evses = [SimulatedEvse(info, self.clock) for _ in range(connectors)]
+        self.factory = FactoryConfiguration(ocpp or {}, [info] * connectors)
+        self.config = StationConfig.model_validate(
+            {"behaviour": behaviour or {}, "compatibility": compatibility or {}}
+        )
+        self.events: list[dict[str, Any]] = []
+        self.errors: list[Exception] = []
+        self.reports: dict[int, Report] = {}
+        self.csms = MemoryCsms(self.clock)
+        self.make()
+
+    def make(self) -> None:
+        """A new life of the software over the same store and hardware."""
+        self.cp = ChargePoint(
+            "CP001",
+            {"chargePointVendor": "Example", "chargePointModel": "Wallbox"},
+            self.evses,
+            self.store,
+            Configuration(self.store, self.factory),
+            self.config.behaviour,
+            self.config.compatibility,
+            self.clock,
+            self.clock,
+            seed=1,
+            follow_time=True,
+            shared_reader=len(self.evses) > 1,
+            notify=self._notify,
+            last_reports=self.reports,
+        )
+        with self.cp.turn:
+            self.cp.start()
+
+    def _notify(self, event: str, fields: dict[str, Any]) -> None:
+        if event == "failure":
+            self.errors.append(fields["error"])
+        elif event != "frame_sent":
+            self.events.append({"event": event, **fields})
+
+    def restart(self) -> None:
+        """A power cut: the software begins again with what the store has."""
+        self.cp.close()
+        self.make()
+
+    def connect(self) -> None:
+        """The link comes up and everything due at once happens."""
+        self.csms.deliver = self._receive
+        with self.cp.turn:
+            self.cp.link_up(self.csms)
+        self.advance(0)
+
+    def disconnect(self) -> None:
+        """The link goes down."""
+        self.csms.deliver = lambda data: None
+        with self.cp.turn:
+            self.cp.link_down()
+
+    def _receive(self, data: bytes) -> None:
+        with self.cp.turn:
+            self.cp.session.receive(data)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.advance(seconds)
+        if self.errors:
+            raise self.errors[0]
+
+    def swipe(self, id_tag: str, connector: int | None = None) -> None:
+        """A card at the reader."""
+        with self.cp.turn:
+            self.cp.connectors.reception.tag_presented(id_tag, connector)
+        self.advance(0)
+
+    def plug_in(self, connector: int = 1, vehicle: str = "compact", soc_percent: float | None = None) -> None:
+        """A vehicle arrives."""
+        self.evses[connector - 1].plug_in(load_vehicle(vehicle), soc_percent)
+        self.advance(0)
+
+    def plug_out(self, connector: int = 1) -> None:
+        """It leaves."""
+        self.evses[connector - 1].plug_out()
+        self.advance(0)
+
+    def charge(self, id_tag: str = "TAG", connector: int = 1) -> None:
+        """Plug in, swipe, and let the vehicle begin."""
+        self.plug_in(connector)
+        self.swipe(id_tag, connector)
+        self.advance(10)
+
+    def call(self, action: str, payload: dict[str, Any]) -> Any:
+        """Send a CALL and return the result's payload, or the CALLERROR code."""
+        n = len(self.csms.frames)
+        self.csms.say([2, f"csms-{n}", action, payload])
+        self.advance(0)
+        for _, frame in self.csms.frames[n:]:
+            if frame[0] == 3 and frame[1] == f"csms-{n}":
+                return frame[2]
+            if frame[0] == 4 and frame[1] == f"csms-{n}":
+                return frame[2]
+        return None
+
+    def sent(self, action: str) -> list[dict[str, Any]]:
+        """The payloads of all CALLs of that action so far."""
+        return [frame[3] for way, frame in self.csms.frames if way == "tx" and frame[0] == 2 and frame[2] == action]
+
+    def statuses(self, connector: int = 1) -> list[str]:
+        """The statuses the central system was told, in order."""
+        return [p["status"] for p in self.sent("StatusNotification") if p["connectorId"] == connector]
+
+    def actions(self) -> list[str]:
+        """The actions of all CALLs so far, in order."""
+        return [frame[2] for way, frame in self.csms.frames if way == "tx" and frame[0] == 2]
