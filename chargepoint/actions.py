@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,12 +108,14 @@ VERBS: dict[str, dict[str, Field]] = {
 
 
 class Actions:
-    """What can be done to one station; `shutdown` is the caller's, who owns the process."""
+    """What can be done to one station.
 
-    def __init__(self, station: Station, default_vehicle: Vehicle, shutdown: Callable[[], None]) -> None:
+    `shutdown` is only checked here: whoever owns the process ends it after the reply.
+    """
+
+    def __init__(self, station: Station, default_vehicle: Vehicle) -> None:
         self._station = station
         self._vehicle = default_vehicle
-        self._shutdown = shutdown
 
     def perform(self, command: Mapping[str, Any]) -> Reply | Awaitable[Reply]:
         """Do one command; the reply's fields besides `ok`. Raises `ActionError`."""
@@ -313,6 +315,8 @@ class Actions:
             "because": charge_point.because(connector),
             "soc_percent": None if reading is None else reading.soc_percent,
         }
+
+    def _shutdown(self) -> None: ...
 
     # --- what they need -----------------------------------------------------------------------------
 

@@ -207,6 +207,11 @@ class WebSocketLink:
         if self._online and self._connection is not None:
             self._connection.keep_alive(seconds)
 
+    def pause(self, code: int = 1000) -> None:
+        """Close the connection in good order and stay away until `start`."""
+        self._started = False
+        self._stop(f"closed by the station ({code})", code)
+
     def close(self, code: int = 1001) -> None:
         """Close for good; `closed` waits for the end of it."""
         self._final = True

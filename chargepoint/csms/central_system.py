@@ -197,7 +197,7 @@ class CentralSystem:
             raise NotConnected(cp)
         link = station.link
         self._leave(link, "cut by the central system")
-        pass
+        link.socket.transport.abort()
 
     def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         """Refuse who shows no identity (404) or not the password it must show (401)."""

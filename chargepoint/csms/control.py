@@ -9,7 +9,7 @@ from typing import Any
 from chargepoint.csms.back_office import Station
 from chargepoint.csms.calls import CallFailed, NotConnected
 from chargepoint.csms.central_system import CentralSystem
-from chargepoint.csms.events import read_json, result_without_secrets, timestamp
+from chargepoint.csms.events import read_json, result_without_secrets, text_without_secrets, timestamp
 
 Write = Callable[[dict[str, Any]], None]
 """Takes each reply and event; what cannot be written is the writer's business."""
@@ -102,7 +102,7 @@ class Control:
             result = await self._central.call(command["cp"], command["call"], command.get("payload"))
             reply = {"ok": True, "result": result_without_secrets(result)}
         except CallFailed as error:
-            reply = {"ok": False, "error": error.code, "message": error.description}
+            reply = {"ok": False, "error": error.code, "message": text_without_secrets(error.description)}
         self._write({**reply, **command_id})
 
     def _answer(self, command: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def frame_of(text: str) -> Any:
     try:
         return without_secrets(read_json(text))
     except (ValueError, RecursionError):
-        return text
+        return text_without_secrets(text)
 
 
 def read_json(text: str | bytes) -> Any:
@@ -72,7 +72,8 @@ def without_secrets(frame: Any) -> Any:
     if frame[0] == 3:
         return [*frame[:2], result_without_secrets(frame[2]), *frame[3:]]
     if frame[0] == 4:
-        return [*frame[:3], *(_error_without_secrets(part) for part in frame[3:])]
+        # Some implementations repeat the whole request in a CALLERROR, the key included.
+        return [*frame[:3], *(_unless_secret(part) for part in frame[3:])]
     return frame
 
 
@@ -80,7 +81,7 @@ def result_without_secrets(result: Any) -> Any:
     """A GetConfiguration answer's payload with AuthorizationKey's value hidden; any other as it is."""
     keys = result.get("configurationKey") if isinstance(result, dict) else None
     if not isinstance(keys, list):
-        return result
+        return _unless_secret(result)
     hidden = [{**key, "value": HIDDEN} if _names_secret(key) and "value" in key else key for key in keys]
     return {**result, "configurationKey": hidden}
 
@@ -89,6 +90,11 @@ def _names_secret(entry: Any) -> bool:
     return isinstance(entry, dict) and str(entry.get("key")).casefold() == _SECRET_KEY
 
 
-def _error_without_secrets(part: Any) -> Any:
-    """Some implementations repeat the whole request in a CALLERROR, the key included."""
+def _unless_secret(part: Any) -> Any:
+    """JSON of unknown shape; if it speaks of an AuthorizationKey it is hidden whole."""
     return HIDDEN if _SECRET_KEY in json.dumps(part).casefold() else part
+
+
+def text_without_secrets(text: str) -> str:
+    """Text of unknown make; if it speaks of an AuthorizationKey it is hidden whole."""
+    return HIDDEN if _SECRET_KEY in text.casefold() else text

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from chargepoint.csms.answers import Answer
 from chargepoint.csms.back_office import BackOffice, Station
 from chargepoint.csms.calls import CallFailed, CallTimeout, NotConnected
+from chargepoint.csms.events import text_without_secrets
 from chargepoint.csms.usual_answers import UsualAnswers
 from chargepoint.domain.chance import message_id
 
@@ -148,7 +149,7 @@ class StationLink(UsualAnswers):
         self.office.emit_frame(self.id, "tx", text)
 
     def _complain(self, message: str) -> None:
-        self.office.emit("error", self.id, message=message[:_MESSAGE_CUT])
+        self.office.emit("error", self.id, message=text_without_secrets(message)[:_MESSAGE_CUT])
 
     async def ask(self, action: str, payload: Any, timeout_s: float) -> dict[str, Any]:
         """Send a CALL as given, valid or not, after those asked for before; returns the answer's payload.

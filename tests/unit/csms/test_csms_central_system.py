@@ -533,6 +533,12 @@ def test_frames_are_told_without_secrets(caplog: pytest.LogCaptureFixture) -> No
         await asked
         told = [(event.fields["dir"], event.fields["frame"][0]) for event in heard.named("frame")]
         assert told == [("tx", 2), ("rx", 3)]
+
+        asked = asyncio.create_task(central.call("CP", "GetConfiguration"))
+        await station.answer({"configurationKey": change})
+        with pytest.raises(CallFailed):
+            await asked
+        assert len(heard.named("error")) == 1
         assert "0123456789abcdef" not in str(heard.events) + caplog.text
 
     play(story)

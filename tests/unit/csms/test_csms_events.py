@@ -33,10 +33,11 @@ SECRET = "open-sesame-0123"
         pytest.param(
             [4, "1", "GenericError", f"AuthorizationKey {SECRET}", {}], id="error-whose-text-repeats-it"
         ),
+        pytest.param(f"[3, AuthorizationKey: {SECRET}", id="not-json"),
     ],
 )
-def test_an_authorization_key_is_hidden(frame: list[object]) -> None:
-    told = json.dumps(frame_of(json.dumps(frame)))
+def test_an_authorization_key_is_hidden(frame: list[object] | str) -> None:
+    told = json.dumps(frame_of(frame if isinstance(frame, str) else json.dumps(frame)))
     assert SECRET not in told
     assert "***" in told
 

@@ -1,0 +1,86 @@
+"""Values on the command line that click has no type for: clocks, durations and moments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from chargepoint.ocpp16.times import parse_time
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChoice:
+    """Which clock a station runs on: `wall`, `scaled` by a factor, or `stepped`."""
+
+    kind: str
+    factor: float = 1.0
+
+
+class ClockType(click.ParamType):
+    """wall, xN or stepped."""
+
+    name = "wall|xN|stepped"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ClockChoice:
+        if isinstance(value, ClockChoice):
+            return value
+        text = str(value).strip().lower()
+        if text in ("wall", "stepped"):
+            return ClockChoice(text)
+        if text.startswith("x"):
+            try:
+                factor = float(text[1:])
+            except ValueError:
+                factor = 0.0
+            if 0 < factor <= 1e6:
+                return ClockChoice("scaled", factor)
+        self.fail(f"{value!r} is no clock: write wall, stepped, or a speed such as x60", param, ctx)
+
+
+class DurationType(click.ParamType):
+    """Seconds, or numbers with units: 90, 45s, 10m, 1h30m, 2d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        text = str(value).strip().lower()
+        try:
+            return _positive(float(text))
+        except ValueError:
+            pass
+        parts = _PART.findall(text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            self.fail(f"{value!r} is no duration: write for example 90, 45s, 10m, 1h30m or 2d", param, ctx)
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _positive(seconds: float) -> float:
+    if not 0 <= seconds < 1e11:
+        raise ValueError(seconds)
+    return seconds
+
+
+class MomentType(click.ParamType):
+    """A date and time, RFC 3339; without an offset it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        try:
+            return parse_time(text if len(text) > 10 else f"{text}T00:00:00Z")
+        except ValueError:
+            self.fail(f"{value!r} is no time: write for example 2026-03-29T00:30:00Z", param, ctx)
+
+
+CLOCK, DURATION, MOMENT = ClockType(), DurationType(), MomentType()

@@ -1,0 +1,191 @@
+"""`chargepoint run`: one station, on real hardware or simulated, at any central system."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargepoint.actions import Actions
+from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
+from chargepoint.cli.running import Running, default_vehicle, event_line, run_async, say
+from chargepoint.cli.visitor import Visitor
+from chargepoint.cli.words import Words
+from chargepoint.config import StationConfig, load
+from chargepoint.control import PROTOCOL_VERSION
+from chargepoint.control.events import ocpp_event
+from chargepoint.control.stdio import StdioControl
+from chargepoint.station import Station
+from hal.clock import SteppedClock
+
+EPILOG = """\
+\b
+Examples:
+  chargepoint run                                    embedded central system, and charge
+  chargepoint run --csms ws://host:9000/ocpp --id CP001
+  chargepoint run --config station.yaml --csms wss://csms.example/CP001
+  chargepoint run --csms ws://localhost:9000 --control stdio --clock stepped
+  chargepoint run --clock x60 --connectors 2 --vehicle city --for 2h
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--csms", "url", metavar="URL", help="The central system: ws://host/path or wss://host/path.")
+@click.option("--id", "identity", metavar="ID", help="This station's identity, appended to the URL.")
+@click.option("--connectors", type=int, metavar="N", help="Cut or repeat the configured connectors to N.")
+@click.option("--vehicle", metavar="NAME", help="What the simulated driver brings.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration (chargepoint config example); flags override it.",
+)
+@click.option("--storage", type=click.Path(path_type=Path), metavar="DIR", help="Where to remember things.")
+@click.option("--control", type=click.Choice(["stdio"]), help="Take commands and give events as JSON Lines.")
+@click.option("--clock", type=CLOCK, default="wall", help="wall, a speed such as x60, or stepped.")
+@click.option("--seed", type=int, metavar="N", help="Makes every random choice repeatable.")
+@click.option("--start", type=MOMENT, metavar="TIME", help="When a sped-up or stepped clock begins.")
+@click.option("--for", "duration_s", type=DURATION, metavar="DURATION", help="End after that much station time.")
+@click.option(
+    "--linger",
+    "linger_s",
+    type=DURATION,
+    metavar="DURATION",
+    help="Real time a stepped clock waits after a frame before it jumps [20ms; embedded: 0].",
+)
+@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Record every frame and event.")
+@click.option("--frames", is_flag=True, help="Print the OCPP frames, one line each.")
+@click.option(
+    "--drive/--no-drive",
+    default=None,
+    help="A simulated driver charges again and again [on with the embedded central system].",
+)
+def run(
+    url: str | None,
+    identity: str | None,
+    connectors: int | None,
+    vehicle: str | None,
+    config_file: Path | None,
+    storage: Path | None,
+    control: str | None,
+    clock: ClockChoice,
+    seed: int | None,
+    start: float | None,
+    duration_s: float | None,
+    linger_s: float | None,
+    trace: Path | None,
+    frames: bool,
+    drive: bool | None,
+) -> int:
+    """Run a station: real hardware or a simulated one.
+
+    Without --csms an embedded central system is started and the station charges at it. The station ends in
+    good order at Ctrl-C: contactors open, transactions end and are stored. Exit code 0; 2 if it could not
+    begin.
+    """
+    if start is not None and clock.kind == "wall":
+        raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
+    if clock.kind == "stepped" and control is None and duration_s is None:
+        raise click.UsageError("--clock stepped needs --for DURATION, or --control to advance it")
+    config = StationConfig() if config_file is None else load(config_file)
+    config = config.with_flags(
+        identity=identity, csms=url, connectors=connectors, vehicle=vehicle, storage=storage
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
+    running_options: dict[str, Any] = {
+        "clock": clock,
+        "start": start,
+        "seed": seed,
+        "linger_s": linger_s,
+        "trace": trace,
+    }
+    if drive is None:
+        drive = config.csms.url is None and control is None
+    if control is not None:
+        return run_async(_controlled(config, running_options, duration_s, drive))
+    return run_async(_watched(config, running_options, duration_s, frames, drive))
+
+
+async def _controlled(config: StationConfig, options: dict[str, Any], duration_s: float | None, drive: bool) -> int:
+    """Under a script: commands on standard input, replies and events on standard output."""
+    running = Running(config, **options)
+    station = await running.open()
+    actions = Actions(station, default_vehicle(config))
+    pipe = StdioControl(actions.perform)
+
+    def emit(event: str, fields: dict[str, Any]) -> None:
+        if event == "ocpp":
+            fields = ocpp_event(fields["dir"], fields["data"])
+        pipe.emit(event_line(running.clock, event, fields))
+
+    station.watch(emit)
+    running.catch_signals(pipe.stop)
+    say(_where(station, running))
+    emit(
+        "ready",
+        {"protocol": PROTOCOL_VERSION, "identity": station.identity, "version": _version()},
+    )
+    visitor = Visitor(station, default_vehicle(config), running.seed) if drive else None
+    station.start()
+    if visitor is not None:
+        visitor.start()
+    if duration_s is not None:
+        running.clock.call_at(running.clock.now() + duration_s, pipe.stop)
+    await pipe.run()
+    await running.close()
+    await pipe.close()
+    return 0
+
+
+async def _watched(
+    config: StationConfig, options: dict[str, Any], duration_s: float | None, frames: bool, drive: bool
+) -> int:
+    """For a person: a line for whatever matters."""
+    running = Running(config, **options)
+    station = await running.open()
+    words = Words(running.clock, frames)
+    station.watch(words.event)
+    say(_where(station, running))
+    running.catch_signals(lambda: running.stop("signal"))
+    station.start()
+    visitor = Visitor(station, default_vehicle(config), running.seed)
+    if drive:
+        visitor.start()
+    clock = running.clock
+    if isinstance(clock, SteppedClock):
+        assert duration_s is not None
+        stepping = asyncio.create_task(clock.run_until(clock.now() + duration_s))
+        ending = asyncio.create_task(running.end.wait())
+        await asyncio.wait({stepping, ending}, return_when=asyncio.FIRST_COMPLETED)
+        stepping.cancel()
+        ending.cancel()
+    else:
+        if duration_s is not None:
+            clock.call_at(clock.now() + duration_s, lambda: running.stop("time"))
+        await running.end.wait()
+    visitor.stop()
+    await running.close()
+    words.goodbye(station)
+    return 0
+
+
+def _where(station: Station, running: Running) -> str:
+    """The first line: who connects where."""
+    url = station.link.settings.url
+    if running.csms is not None:
+        return f"{station.identity}: no --csms given, so an embedded central system was started; connecting to {url}"
+    return f"{station.identity}: connecting to {url}"
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("chargepoint")
+    except metadata.PackageNotFoundError:
+        return "0"

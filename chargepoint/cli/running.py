@@ -1,0 +1,162 @@
+"""A station in this process from the command line: clock, store, central system, signals and orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from chargepoint.cli.options import ClockChoice
+from chargepoint.config import StationConfig
+from chargepoint.csms.central_system import CentralSystem
+from chargepoint.domain.ports import Store
+from chargepoint.ocpp16.times import format_time
+from chargepoint.station import Station, StationType, assemble
+from chargepoint.store import MemoryStore, SqliteStore
+from chargepoint.trace import Trace
+from hal.api import Clock
+from hal.clock import ScaledClock, SteppedClock, WallClock
+from hal.simulated.vehicle import Vehicle, vehicle_from
+
+LINGER_S = 0.02
+"""How long a stepped clock waits after each frame for a central system that is not ours."""
+
+
+def run_async(work: Coroutine[Any, Any, int]) -> int:
+    """Run `work` on uvloop where it is installed, else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def make_clock(choice: ClockChoice, start: float | None, linger_s: float) -> Clock:
+    """The station's clock; call it inside the running loop."""
+    if choice.kind == "stepped":
+        return SteppedClock(time.time() if start is None else start, linger_s)
+    if choice.kind == "scaled":
+        return ScaledClock(choice.factor, start)
+    return WallClock()
+
+
+def open_store(config: StationConfig, identity: str) -> Store:
+    """What must survive a power cut, or nothing of it if the configuration says so."""
+    if config.storage is None:
+        return MemoryStore()
+    return SqliteStore.open(config.storage, identity)
+
+
+def default_vehicle(config: StationConfig) -> Vehicle:
+    """What the simulated driver brings."""
+    vehicle = config.vehicle
+    return vehicle_from({"kind": vehicle} if isinstance(vehicle, str) else vehicle)
+
+
+def random_seed() -> int:
+    """A seed of this process."""
+    return int.from_bytes(os.urandom(6), "big")
+
+
+class Running:
+    """One station and all it needs, inside a running loop; `end` is set when the process should end."""
+
+    def __init__(
+        self,
+        config: StationConfig,
+        *,
+        clock: ClockChoice,
+        start: float | None = None,
+        seed: int | None = None,
+        linger_s: float | None = None,
+        trace: Path | None = None,
+        csms_interval_s: int = 300,
+    ) -> None:
+        self.config = config
+        self.seed = random_seed() if seed is None else seed
+        embedded = config.csms.url is None
+        linger_s = (0.0 if embedded else LINGER_S) if linger_s is None else linger_s
+        self.clock = make_clock(clock, start, linger_s)
+        self.end = asyncio.Event()
+        self.reason = ""
+        self.csms = (
+            CentralSystem(seed=self.seed, clock=self.clock, interval_s=csms_interval_s) if embedded else None
+        )
+        self._trace_path = trace
+        self._trace: Trace | None = None
+        self._signals = 0
+
+    async def open(self) -> Station:
+        """Start the embedded central system if there is no other, and assemble the station."""
+        if self.csms is not None:
+            await self.csms.start()
+        url = self.config.csms.url or (self.csms.url if self.csms is not None else "")
+        store = open_store(self.config, self.config.identity)
+        self.station = assemble(
+            StationType(self.config),
+            store,
+            self.clock,
+            WallClock(),
+            url=str(url),
+            seed=self.seed,
+        )
+        if self._trace_path is not None:
+            self._trace = Trace(self._trace_path, self.config.identity)
+            self.station.watch(self._record)
+        return self.station
+
+    def _record(self, event: str, fields: dict[str, Any]) -> None:
+        assert self._trace is not None
+        if event == "ocpp":
+            self._trace.frame(self.clock.now(), fields["dir"] == "tx", fields["data"])
+        else:
+            self._trace.event(self.clock.now(), event, **fields)
+
+    def stop(self, reason: str) -> None:
+        """The process should end, in good order."""
+        self.reason = self.reason or reason
+        self.end.set()
+
+    def catch_signals(self, on_first: Callable[[], None]) -> None:
+        """SIGINT and SIGTERM end in good order; a second one ends at once."""
+
+        def caught() -> None:
+            self._signals += 1
+            if self._signals > 1:
+                os._exit(130)
+            on_first()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, caught)
+
+    async def close(self) -> None:
+        """The orderly end: transactions end and are stored, up to 5 s to deliver, link closed with 1001."""
+        ended = asyncio.Event()
+        self.station.shutdown(ended.set)
+        await ended.wait()
+        await self.station.link.closed()
+        if self.csms is not None:
+            await self.csms.stop()
+        if self._trace is not None:
+            self._trace.close()
+
+
+def event_line(clock: Clock, event: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """An event of the control protocol, with the station's time and, where they differ, the real one."""
+    now, real = clock.now(), time.time()
+    line: dict[str, Any] = {"event": event, "t": format_time(now)}
+    if abs(now - real) > 1.0:
+        line["real_t"] = format_time(real)
+    return line | fields
+
+
+def say(text: str) -> None:
+    """A line for the person in front of it; standard output may belong to a script."""
+    print(text, file=sys.stderr, flush=True)
