@@ -7,30 +7,108 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+from math import inf
 
 from hal.api import Clock, Timer
 
 __all__ = ["Clock", "ScaledClock", "SteppedClock", "Timer", "WallClock"]
 
 
-class WallClock:
-    """Real time on the running asyncio loop.
+class _Entry:
+    """One timer; without an action it is cancelled."""
 
-    It starts at the host's time and then follows the loop's monotonic clock, so a step of the host's clock
-    moves no timer.
+    __slots__ = ("_timers", "action")
+
+    def __init__(self, action: Callable[[], None], timers: _Timers) -> None:
+        self.action: Callable[[], None] | None = action
+        self._timers = timers
+
+    def cancel(self) -> None:
+        if self.action is not None:
+            self.action = None
+            self._timers.cancelled += 1
+
+
+class _Timers:
+    """Timers by moment and, within a moment, in the order in which they were asked for."""
+
+    __slots__ = ("_heap", "_order", "cancelled")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, _Entry]] = []
+        self._order = itertools.count()
+        self.cancelled = 0
+
+    def add(self, when: float, action: Callable[[], None]) -> _Entry:
+        entry = _Entry(action, self)
+        heapq.heappush(self._heap, (when, next(self._order), entry))
+        if self.cancelled > 1000 and self.cancelled * 2 > len(self._heap):
+            self._heap = [item for item in self._heap if item[2].action is not None]
+            heapq.heapify(self._heap)
+            self.cancelled = 0
+        return entry
+
+    def next_at(self) -> float | None:
+        """When the first timer is due; None without timers."""
+        while self._heap and self._heap[0][2].action is None:
+            heapq.heappop(self._heap)
+            self.cancelled -= 1
+        return self._heap[0][0] if self._heap else None
+
+    def take(self, due: float) -> Callable[[], None] | None:
+        """The next action due by then, or None."""
+        head = self.next_at()
+        if head is None or head > due:
+            return None
+        entry = heapq.heappop(self._heap)[2]
+        action, entry.action = entry.action, None
+        return action
+
+
+class _LoopClock:
+    """Time that passes on an asyncio loop; one loop timer serves all timers of the clock.
+
+    asyncio itself keeps no order among timers of one moment.
     """
 
-    __slots__ = ("_epoch", "_loop")
+    __slots__ = ("_armed_at", "_handle", "_loop", "_timers")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop = loop or asyncio.get_running_loop()
-        self._epoch = time.time() - self._loop.time()
+        self._timers = _Timers()
+        self._handle: asyncio.TimerHandle | None = None
+        self._armed_at = inf
 
     def now(self) -> float:
-        return self._epoch + self._loop.time()
+        raise AssertionError("each clock tells its own time")
+
+    def _loop_time(self, when: float) -> float:
+        raise AssertionError("each clock tells its own time")
 
     def call_at(self, when: float, action: Callable[[], None]) -> Timer:
-        return self._loop.call_at(when - self._epoch, action)
+        entry = self._timers.add(when, action)
+        if when < self._armed_at:
+            self._arm(when)
+        return entry
+
+    def _arm(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._armed_at = when
+        self._handle = self._loop.call_at(self._loop_time(when), self._fire)
+
+    def _fire(self) -> None:
+        """Everything due by now, each on its own: one that fails does not keep the next from happening."""
+        self._handle, self._armed_at = None, -inf  # what is asked for meanwhile waits for the next round
+        due = self.now()
+        while (action := self._timers.take(due)) is not None:
+            try:
+                action()
+            except Exception as error:
+                self._loop.call_exception_handler({"message": "a timer failed", "exception": error})
+        self._armed_at = inf
+        if (head := self._timers.next_at()) is not None:
+            self._arm(head)
 
     def hold(self) -> None: ...
 
@@ -39,17 +117,37 @@ class WallClock:
     def touch(self) -> None: ...
 
 
-class ScaledClock:
+class WallClock(_LoopClock):
+    """Real time on the running asyncio loop.
+
+    It starts at the host's time and then follows the loop's monotonic clock, so a step of the host's clock
+    moves no timer.
+    """
+
+    __slots__ = ("_epoch",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        super().__init__(loop)
+        self._epoch = time.time() - self._loop.time()
+
+    def now(self) -> float:
+        return self._epoch + self._loop.time()
+
+    def _loop_time(self, when: float) -> float:
+        return when - self._epoch
+
+
+class ScaledClock(_LoopClock):
     """Real time sped up: `factor` station seconds pass in one real second, from `start` on."""
 
-    __slots__ = ("_factor", "_loop", "_origin", "_start")
+    __slots__ = ("_factor", "_origin", "_start")
 
     def __init__(
         self, factor: float, start: float | None = None, loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         if factor <= 0:
             raise ValueError(f"a clock cannot run x{factor:g}: the factor must be above 0")
-        self._loop = loop or asyncio.get_running_loop()
+        super().__init__(loop)
         self._factor = factor
         self._origin = self._loop.time()
         self._start = time.time() if start is None else start
@@ -57,29 +155,8 @@ class ScaledClock:
     def now(self) -> float:
         return self._start + (self._loop.time() - self._origin) * self._factor
 
-    def call_at(self, when: float, action: Callable[[], None]) -> Timer:
-        return self._loop.call_at(self._origin + (when - self._start) / self._factor, action)
-
-    def hold(self) -> None: ...
-
-    def release(self, lost_s: float = 0.0) -> None: ...
-
-    def touch(self) -> None: ...
-
-
-class _Entry:
-    """One timer of a stepped clock; without an action it is cancelled."""
-
-    __slots__ = ("_clock", "action")
-
-    def __init__(self, action: Callable[[], None], clock: SteppedClock) -> None:
-        self.action: Callable[[], None] | None = action
-        self._clock = clock
-
-    def cancel(self) -> None:
-        if self.action is not None:
-            self.action = None
-            self._clock._cancelled += 1
+    def _loop_time(self, when: float) -> float:
+        return self._origin + (when - self._start) / self._factor
 
 
 class SteppedClock:
@@ -89,40 +166,22 @@ class SteppedClock:
     and `linger_s` of real time have passed since the last `touch`.
     """
 
-    __slots__ = (
-        "_cancelled",
-        "_heap",
-        "_holds",
-        "_moved",
-        "_now",
-        "_order",
-        "_touched",
-        "linger_s",
-        "lost_s",
-    )
+    __slots__ = ("_holds", "_moved", "_now", "_timers", "_touched", "linger_s", "lost_s")
 
     def __init__(self, start: float = 0.0, linger_s: float = 0.0) -> None:
         self.linger_s = linger_s
         self.lost_s = 0.0  # real seconds lost so far to answers that did not come
         self._now = start
-        self._heap: list[tuple[float, int, _Entry]] = []
-        self._order = itertools.count()
+        self._timers = _Timers()
         self._holds = 0
-        self._touched = float("-inf")
-        self._cancelled = 0
+        self._touched = -inf
         self._moved: asyncio.Event | None = None
 
     def now(self) -> float:
         return self._now
 
     def call_at(self, when: float, action: Callable[[], None]) -> Timer:
-        entry = _Entry(action, self)
-        heapq.heappush(self._heap, (max(when, self._now), next(self._order), entry))
-        if self._cancelled > 1000 and self._cancelled * 2 > len(self._heap):
-            self._heap = [item for item in self._heap if item[2].action is not None]
-            heapq.heapify(self._heap)
-            self._cancelled = 0
-        return entry
+        return self._timers.add(max(when, self._now), action)
 
     def hold(self) -> None:
         self._holds += 1
@@ -145,10 +204,7 @@ class SteppedClock:
 
     def next_at(self) -> float | None:
         """When the next timer is due; None without timers."""
-        while self._heap and self._heap[0][2].action is None:
-            heapq.heappop(self._heap)
-            self._cancelled -= 1
-        return self._heap[0][0] if self._heap else None
+        return self._timers.next_at()
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass and fire every timer on the way, in order; holds are not waited for."""
@@ -172,13 +228,8 @@ class SteppedClock:
     def _step(self, due: float) -> None:
         """Jump to `due` and fire what is due then, including what these timers ask for at once."""
         self._now = due
-        while self._heap and self._heap[0][0] <= due:
-            entry = heapq.heappop(self._heap)[2]
-            action, entry.action = entry.action, None
-            if action is None:
-                self._cancelled -= 1
-            else:
-                action()
+        while (action := self._timers.take(due)) is not None:
+            action()
 
     async def _quiet(self) -> None:
         """Wait until nothing holds the clock and no frame has moved for `linger_s`."""

@@ -40,7 +40,7 @@ _EXAMPLES = """\
 \b
 Examples:
   chargepoint demo
-  chargepoint run --csms ws://localhost:9000/ocpp --identity CP001
+  chargepoint run --csms ws://localhost:9000/ocpp --id CP001
   chargepoint run --config station.yaml
   chargepoint config example > station.yaml
 """

@@ -22,7 +22,7 @@ class ClockChoice:
     factor: float = 1.0
 
 
-class ClockType(click.ParamType):
+class ClockType(click.ParamType[ClockChoice]):
     """wall, xN or stepped."""
 
     name = "wall|xN|stepped"
@@ -43,7 +43,7 @@ class ClockType(click.ParamType):
         self.fail(f"{value!r} is no clock: write wall, stepped, or a speed such as x60", param, ctx)
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[float]):
     """Seconds, or numbers with units: 90, 45s, 10m, 1h30m, 2d."""
 
     name = "duration"
@@ -68,7 +68,7 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
-class MomentType(click.ParamType):
+class MomentType(click.ParamType[float]):
     """A date and time, RFC 3339; without an offset it is UTC."""
 
     name = "time"

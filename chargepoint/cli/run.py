@@ -50,7 +50,9 @@ Examples:
 @click.option("--clock", type=CLOCK, default="wall", help="wall, a speed such as x60, or stepped.")
 @click.option("--seed", type=int, metavar="N", help="Makes every random choice repeatable.")
 @click.option("--start", type=MOMENT, metavar="TIME", help="When a sped-up or stepped clock begins.")
-@click.option("--for", "duration_s", type=DURATION, metavar="DURATION", help="End after that much station time.")
+@click.option(
+    "--for", "duration_s", type=DURATION, metavar="DURATION", help="End after that much station time."
+)
 @click.option(
     "--linger",
     "linger_s",
@@ -58,7 +60,9 @@ Examples:
     metavar="DURATION",
     help="Real time a stepped clock waits after a frame before it jumps [20ms; embedded: 0].",
 )
-@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Record every frame and event.")
+@click.option(
+    "--trace", type=click.Path(path_type=Path), metavar="FILE", help="Record every frame and event."
+)
 @click.option("--frames", is_flag=True, help="Print the OCPP frames, one line each.")
 @click.option(
     "--drive/--no-drive",
@@ -111,7 +115,9 @@ def run(
     return run_async(_watched(config, running_options, duration_s, frames, drive))
 
 
-async def _controlled(config: StationConfig, options: dict[str, Any], duration_s: float | None, drive: bool) -> int:
+async def _controlled(
+    config: StationConfig, options: dict[str, Any], duration_s: float | None, drive: bool
+) -> int:
     """Under a script: commands on standard input, replies and events on standard output."""
     running = Running(config, **options)
     station = await running.open()

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from chargepoint.config.section import Section, mistake, plain
+from chargepoint.config.section import Section, mistake, mistakes, plain
+from chargepoint.config.wording import nearest
 from hal.api import AC_MINIMUM_A, EvseInfo
+from hal.registry import driver_names
 
 __all__ = ["ConnectorConfig", "DriverConfig"]
 
@@ -97,6 +99,13 @@ class ConnectorConfig(Section):
             bound = f"at least {AC_MINIMUM_A:g}" if current_a < AC_MINIMUM_A else f"at most {_AC_MOST_A:g}"
             raise mistake(f"must be {bound} (is {current_a:g}); write a number of amperes from 6 to 80")
         return current_a
+
+    @field_validator("evse")
+    @classmethod
+    def _has_a_driver(cls, evse: DriverConfig) -> DriverConfig:
+        if evse.driver not in driver_names():
+            raise mistakes({"driver": f"does not exist; {nearest(evse.driver, driver_names())}"})
+        return evse
 
     @field_validator("max_power_w")
     @classmethod

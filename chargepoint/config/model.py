@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +14,6 @@ from chargepoint.config.hardware import ConnectorConfig, DriverConfig
 from chargepoint.config.keys import wrong_values
 from chargepoint.config.problems import explained_flags
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
-from chargepoint.config.source import Place
 from chargepoint.errors import ConfigError
 from hal.simulated.vehicle import vehicle_from
 
@@ -181,35 +179,43 @@ class StationConfig(Section):
         `csms` is the URL; `connectors` cuts the list or repeats its last item. Raises `ConfigError` naming
         the flags at fault.
         """
-        key = None if authorization_key is None else SecretStr(authorization_key)
-        changes = {"url": csms, "security_profile": security_profile, "authorization_key": key}
-        whole = dict(self) | _given({"identity": identity, "vehicle": vehicle, "storage": storage})
-        whole["csms"] = dict(self.csms) | _given(changes)
+        given = {
+            "identity": identity,
+            "csms.url": csms,
+            "csms.security_profile": security_profile,
+            "csms.authorization_key": None if authorization_key is None else SecretStr(authorization_key),
+            "connectors": connectors,
+            "vehicle": vehicle,
+            "storage": storage,
+        }
+        changes = {place: value for place, value in given.items() if value is not None}
+        whole: dict[str, Any] = dict(self)
+        whole["csms"] = dict(self.csms)
         problems = []
+        for place, value in changes.items():
+            group, _, key = place.rpartition(".")
+            (whole[group] if group else whole)[key] = value
         if connectors is not None and not 1 <= connectors <= MAX_CONNECTORS:
             problems.append(f"--connectors: must be from 1 to {MAX_CONNECTORS} (is {connectors})")
-        elif connectors is not None:
-            last = self.connectors[-1]
-            whole["connectors"] = (self.connectors + (last,) * connectors)[:connectors]
+        if connectors is not None:
+            repeated = (self.connectors[-1],) * connectors
+            whole["connectors"] = (self.connectors + repeated)[: max(connectors, 1)]
         try:
             changed = StationConfig.model_validate(whole)
         except ValidationError as error:
-            problems += explained_flags(StationConfig, error, _FLAGS)
+            flags = {tuple(place.split(".")): _FLAGS[place] for place in changes}
+            problems += explained_flags(StationConfig, error, flags)
         if problems:
             raise ConfigError(problems)
         return changed
 
 
-_FLAGS: Mapping[Place, str] = {
-    ("identity",): "--identity",
-    ("csms", "url"): "--csms",
-    ("csms", "security_profile"): "--security-profile",
-    ("csms", "authorization_key"): "--authorization-key",
-    ("connectors",): "--connectors",
-    ("vehicle",): "--vehicle",
-    ("storage",): "--storage",
+_FLAGS = {
+    "identity": "--id",
+    "csms.url": "--csms",
+    "csms.security_profile": "--security-profile",
+    "csms.authorization_key": "--authorization-key",
+    "connectors": "--connectors",
+    "vehicle": "--vehicle",
+    "storage": "--storage",
 }
-
-
-def _given(changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in changes.items() if value is not None}

@@ -42,7 +42,7 @@ def explained(model: type[BaseModel], error: ValidationError, document: Document
 
 
 def explained_flags(model: type[BaseModel], error: ValidationError, flags: Mapping[Place, str]) -> list[str]:
-    """The same for values that came from the command line; `flags` names the flag of each place."""
+    """The same where some values came from the command line: `flags` names the flag of each such place."""
     return [f"{flags.get(place, spelled(place))}: {text}" for place, text in _problems(model, error)]
 
 

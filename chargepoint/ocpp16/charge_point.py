@@ -135,7 +135,7 @@ class ChargePoint:
         self.transactions = Transactions(self.connectors, self.outbox, self.meter_values, authorizer, self)
         self.operations = Operations(self.connectors, authorizer, self.statuses, self)
         self.settings = Settings(configuration, compatibility.too_many_configuration_keys)
-        self.smart_charging = SmartCharging(self, configuration, compatibility)
+        self.smart_charging: SmartCharging = SmartCharging(self, configuration, compatibility)
         self.boot = Boot(boot_payload, self.time, self.outbox, configuration, store, self)
 
     def start(self) -> None:

@@ -163,10 +163,9 @@ class Session:
             self._serve(frame, data)
         elif isinstance(frame, frames.Result):
             self._take_result(frame)
-        elif isinstance(frame, frames.Error):
-            if self.outstanding is not None and frame.message_id == self.outstanding.message_id:
-                self._peer.heard()
-                self._fail(CallFailed(frame.code, frame.description))
+        elif isinstance(frame, frames.Error) and self._awaits(frame.message_id):
+            self._peer.heard()
+            self._fail(CallFailed(frame.code, frame.description))
 
     # --- their CALLs --------------------------------------------------------------------------------
 
@@ -182,14 +181,14 @@ class Session:
             try:
                 result = self._peer.serve(call.action, call.payload)
             except OCPPError as error:
-                if error.code != "TypeConstraintViolation":
+                if _code(error) != "TypeConstraintViolation":
                     raise
                 # orjson reads integers over 64 bits as floats, which then look like the wrong type
                 exact = frames.parse(data, exact=True)
                 assert isinstance(exact, frames.Call)
                 result = self._peer.serve(exact.action, exact.payload)
         except OCPPError as error:
-            self._answer(frames.error(call.message_id, error.code, error.description))
+            self._answer(frames.error(call.message_id, _code(error), str(error.description)))
             return
         except frames.Rubbish as rubbish:
             self._answer(frames.error(call.message_id, rubbish.code, str(rubbish)))
@@ -228,6 +227,9 @@ class Session:
 
     # --- our CALLs ----------------------------------------------------------------------------------
 
+    def _awaits(self, message_id: str) -> bool:
+        return self.outstanding is not None and self.outstanding.message_id == message_id
+
     def _take_result(self, result: frames.Result) -> None:
         outstanding = self.outstanding
         if outstanding is None or result.message_id != outstanding.message_id:
@@ -262,3 +264,7 @@ class Session:
         if self._link is not None:
             self._peer.frame_sent(data)
             self._link.send(data)
+
+
+def _code(error: OCPPError) -> str:
+    return str(getattr(error, "code", "GenericError"))

@@ -59,6 +59,7 @@ def problem(text: str) -> str:
         ("connectors: [{max_current_a: 81}]", "connectors[0].max_current_a", "at most 80 (is 81)"),
         ("connectors: [{max_power_w: 11000}]", "connectors[0].max_power_w", "for dc only"),
         ("connectors: [{evse: {}}]", "connectors[0].evse.driver", "is missing"),
+        ("connectors: [{evse: {driver: simulatde}}]", "connectors[0].evse.driver", "did you mean simulated?"),
         ("connectors: [{evse: simulated}]", "connectors[0].evse", "is not a group of keys"),
         ("site: {limit_a: 63}", "site", "not supported by this version; write null"),
         ("ocpp: {AuthorizationKey: x}", "ocpp.AuthorizationKey", "csms.authorization_key"),
@@ -153,7 +154,7 @@ def test_the_password_shows_nowhere() -> None:
 
 def test_from_python_plain_values_are_given() -> None:
     config = StationConfig(
-        connectors=(ConnectorConfig(max_current_a=16, evse=DriverConfig(driver="rapi")),),
+        connectors=(ConnectorConfig(max_current_a=16, reader=DriverConfig(driver="pn532")),),
         csms=CsmsConfig(url="ws://h"),
         compatibility=CompatibilityConfig(allow_unsigned_firmware=True),
         station=NameplateConfig(model="A model with a very long name"),
@@ -198,6 +199,13 @@ def test_fewer_connectors_cut_the_list_and_no_flag_changes_nothing() -> None:
     assert config.with_flags() == config
 
 
+def test_a_flag_that_does_not_fit_the_file_names_the_key_of_the_file() -> None:
+    config = parse("csms: {url: wss://h, security_profile: 2, authorization_key: p}")
+    with pytest.raises(ConfigError) as caught:
+        config.with_flags(csms="ws://h")
+    assert [found.split(": ")[0] for found in caught.value.problems] == ["csms.security_profile"]
+
+
 def test_wrong_flags_are_named_together() -> None:
     with pytest.raises(ConfigError) as caught:
         StationConfig().with_flags(
@@ -205,8 +213,8 @@ def test_wrong_flags_are_named_together() -> None:
         )
     assert [found.split(": ")[0] for found in caught.value.problems] == [
         "--connectors",
-        "--identity",
+        "--id",
         "--csms",
-        "--authorization-key",
+        "csms.authorization_key",
         "--vehicle",
     ]

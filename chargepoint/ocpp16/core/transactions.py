@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ocpp.v16 import call, call_result
 from ocpp.v16.enums import RemoteStartStopStatus
@@ -14,7 +14,7 @@ from chargepoint.domain.connectors import Connectors
 from chargepoint.domain.transaction import KIND, Transaction
 from chargepoint.ocpp16.core.meter_values import MeterValues, forget_gathered
 from chargepoint.ocpp16.messages import RECORDS, id_tag_info
-from chargepoint.ocpp16.smart_charging import SmartCharging
+from chargepoint.ocpp16.smart_charging import Raw, SmartCharging
 from chargepoint.rpc.outbox import Outbox, Record
 from chargepoint.rpc.session import INVALID_ANSWER, CallFailed
 from hal.api import MeterReading
@@ -217,7 +217,7 @@ class Transactions:
             return rejected
         profile = None
         if request.charging_profile is not None and smart_charging is not None:
-            profile = smart_charging.check_remote_start_profile(request.charging_profile)
+            profile = smart_charging.check_remote_start_profile(cast(Raw, request.charging_profile))
             if profile is None:
                 return rejected
         self._connectors.reception.remote_start(request.id_tag, connector_id, profile)

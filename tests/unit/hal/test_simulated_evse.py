@@ -404,7 +404,7 @@ class TestCost:
         bench = Bench().charging()
         for current_a in (10.0, 12.0, 0.0, 16.0, 14.0, 20.0):
             bench.evse.permit(Limit(current_a))
-            live = [entry for _, _, entry in bench.clock._heap if entry.action is not None]
+            live = [entry for _, _, entry in bench.clock._timers._heap if entry.action is not None]
             assert len(live) <= 1
 
     def test_an_idle_connector_takes_less_than_a_kilobyte(self) -> None:

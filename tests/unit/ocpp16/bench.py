@@ -188,7 +188,11 @@ class Bench:
 
     def sent(self, action: str) -> list[dict[str, Any]]:
         """The payloads of all CALLs of that action so far."""
-        return [frame[3] for way, frame in self.csms.frames if way == "tx" and frame[0] == 2 and frame[2] == action]
+        return [
+            frame[3]
+            for way, frame in self.csms.frames
+            if way == "tx" and frame[0] == 2 and frame[2] == action
+        ]
 
     def statuses(self, connector: int = 1) -> list[str]:
         """The statuses the central system was told, in order."""
