@@ -346,8 +346,6 @@ class WebSocketLink:
             self._clock.release(lost_s)
 
     def _connect_later(self) -> None:
-        if not self._started or self._offline or self._final:
-            return
         self._attempts += 1
         self._wait_s = self._backoff.wait_s(self._attempts, self._wait_s, self._jitter())
         self._cancel_timer()

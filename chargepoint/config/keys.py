@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chargepoint.config.wording import nearest
-from chargepoint.ocpp16.configuration import KEYS, Key, problems
+from chargepoint.ocpp16.configuration import problems
+from chargepoint.ocpp16.keys import KEYS, Key
 from hal.api import EvseInfo
 
 __all__ = ["key_table", "values_of", "wrong_values"]

@@ -14,6 +14,7 @@ from chargepoint.config.hardware import ConnectorConfig, DriverConfig
 from chargepoint.config.keys import wrong_values
 from chargepoint.config.problems import explained_flags
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
+from chargepoint.config.source import Place
 from chargepoint.errors import ConfigError
 from hal.simulated.vehicle import vehicle_from
 
@@ -179,43 +180,42 @@ class StationConfig(Section):
         `csms` is the URL; `connectors` cuts the list or repeats its last item. Raises `ConfigError` naming
         the flags at fault.
         """
-        given = {
-            "identity": identity,
-            "csms.url": csms,
-            "csms.security_profile": security_profile,
-            "csms.authorization_key": None if authorization_key is None else SecretStr(authorization_key),
-            "connectors": connectors,
-            "vehicle": vehicle,
-            "storage": storage,
-        }
-        changes = {place: value for place, value in given.items() if value is not None}
-        whole: dict[str, Any] = dict(self)
-        whole["csms"] = dict(self.csms)
         problems = []
-        for place, value in changes.items():
-            group, _, key = place.rpartition(".")
-            (whole[group] if group else whole)[key] = value
+        repeated = None
         if connectors is not None and not 1 <= connectors <= MAX_CONNECTORS:
             problems.append(f"--connectors: must be from 1 to {MAX_CONNECTORS} (is {connectors})")
-        if connectors is not None:
-            repeated = (self.connectors[-1],) * connectors
-            whole["connectors"] = (self.connectors + repeated)[: max(connectors, 1)]
+        elif connectors is not None:
+            repeated = (self.connectors + (self.connectors[-1],) * connectors)[:connectors]
+        given: dict[Place, Any] = {
+            ("identity",): identity,
+            ("csms", "url"): csms,
+            ("csms", "security_profile"): security_profile,
+            ("csms", "authorization_key"): None
+            if authorization_key is None
+            else SecretStr(authorization_key),
+            ("connectors",): repeated,
+            ("vehicle",): vehicle,
+            ("storage",): storage,
+        }
+        changes = {place: value for place, value in given.items() if value is not None}
+        in_csms = {place[1]: value for place, value in changes.items() if place[0] == "csms"}
+        at_top = {place[0]: value for place, value in changes.items() if place[0] != "csms"}
         try:
-            changed = StationConfig.model_validate(whole)
+            changed = StationConfig.model_validate(dict(self) | at_top | {"csms": dict(self.csms) | in_csms})
         except ValidationError as error:
-            flags = {tuple(place.split(".")): _FLAGS[place] for place in changes}
+            flags = {place: _FLAGS[place] for place in changes}
             problems += explained_flags(StationConfig, error, flags)
         if problems:
             raise ConfigError(problems)
         return changed
 
 
-_FLAGS = {
-    "identity": "--id",
-    "csms.url": "--csms",
-    "csms.security_profile": "--security-profile",
-    "csms.authorization_key": "--authorization-key",
-    "connectors": "--connectors",
-    "vehicle": "--vehicle",
-    "storage": "--storage",
+_FLAGS: dict[Place, str] = {
+    ("identity",): "--id",
+    ("csms", "url"): "--csms",
+    ("csms", "security_profile"): "--security-profile",
+    ("csms", "authorization_key"): "--authorization-key",
+    ("connectors",): "--connectors",
+    ("vehicle",): "--vehicle",
+    ("storage",): "--storage",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -122,9 +122,9 @@ def _known(model: type[BaseModel], location: Place) -> Place:
             field = section.model_fields.get(step)
             kind = field.annotation if field else None
             section = section_of(kind) if field else None
-        elif any(getattr(candidate, "__origin__", None) is dict for candidate in alternatives(kind)):
-            if not step.startswith(("dict[", "str", "function")):
-                known.append(step)
+        elif get_origin(kind) is dict:
+            known.append(step)
+            kind = None
         else:
             break
     return tuple(known)

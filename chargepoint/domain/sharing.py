@@ -89,14 +89,13 @@ def _claim(wish: Wish) -> _Claim:
 
 
 def _line_a(wish: Wish) -> float:
-    """The wish as amperes per line; AC never more than its watts allow on the phases it uses."""
-    limit, phases = wish.limit, PHASES if wish.dc else wish.phases
+    """The wish as amperes per line."""
+    limit = wish.limit
     if limit.zero:
         return 0.0
-    if limit.power_w is None:
+    if not wish.dc or limit.power_w is None:
         return limit.current_a
-    current_a = limit.power_w / (wish.voltage_v * phases)
-    return current_a if wish.dc else min(limit.current_a, current_a)
+    return limit.power_w / (wish.voltage_v * PHASES)
 
 
 def _too_little(wish: Wish) -> str:

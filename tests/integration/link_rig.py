@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from hal.clock import SteppedClock
 
 PATIENCE_S = 10.0
 """Real seconds after which a test that waits for something gives up."""
+
+_SILENT = logging.Logger("silent", logging.CRITICAL)
 
 Event: TypeAlias = tuple[str, Any]
 Handler: TypeAlias = Callable[[ServerConnection], Awaitable[None]]
@@ -65,6 +68,16 @@ class Listener:
         return value
 
 
+class CountingClock(SteppedClock):
+    """Counts the touches, of which a stepped clock only keeps the last."""
+
+    touches = 0
+
+    def touch(self) -> None:
+        super().touch()
+        self.touches += 1
+
+
 class Rig:
     """A link whose clocks stand still until the test lets them go on.
 
@@ -73,7 +86,7 @@ class Rig:
 
     def __init__(self, url: str, **settings: Any) -> None:
         self.wire = SteppedClock(1000.0)
-        self.clock = SteppedClock(5_000.0)
+        self.clock = CountingClock(5_000.0)
         self.listener = Listener()
         self.settings = LinkSettings(url, settings.pop("identity", "CP1"), **settings)
         self.link = WebSocketLink(
@@ -124,6 +137,7 @@ class Csms:
         self.answer: Callable[[Request], Response | None] = lambda _: None
         self.subprotocols: list[Subprotocol] | None = [Subprotocol("ocpp1.6")]
         self.tls = tls
+        self.quiet = False
         self.url = ""
         self._server: Server | None = None
 
@@ -138,6 +152,7 @@ class Csms:
             compression=None,
             ping_interval=None,
             ssl=self.tls,
+            logger=_SILENT if self.quiet else None,
             close_timeout=1,
         )
         port = next(iter(self._server.sockets)).getsockname()[1]

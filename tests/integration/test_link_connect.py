@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import socket
 
 import pytest
@@ -47,6 +48,24 @@ def test_basic_auth(profile: int, password: bytes | None, expected: bytes | None
             assert (sent and base64.b64decode(sent.removeprefix("Basic "))) == expected
 
     play(story())
+
+
+def test_secrets_stay_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither headers nor frames are logged: a frame may carry a new AuthorizationKey."""
+
+    async def story() -> None:
+        csms = Csms()
+        csms.quiet = True
+        async with csms, started(csms.url, security_profile=1, password=b"secret") as rig:
+            await rig.listener.expect("up")
+            rig.link.send('["another secret"]')
+            rig.link.drop()
+            await (await csms.connection()).wait_closed()
+
+    with caplog.at_level(logging.DEBUG):
+        play(story())
+    assert "secret" not in caplog.text
+    assert base64.b64encode(b"CP1:secret").decode() not in caplog.text
 
 
 def _http(status_line: str, *headers: str, body: str = "") -> bytes:

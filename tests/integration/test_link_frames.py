@@ -47,9 +47,11 @@ def test_frames_sent_are_text_in_order() -> None:
 
         async with Hearing() as csms, started(csms.url) as rig:
             await rig.listener.expect("up")
+            touches = rig.clock.touches
             for message in ("[1]", b"[2]", "[3]"):
                 rig.link.send(message)
             assert [await heard.get() for _ in range(3)] == ["[1]", "[2]", "[3]"]
+            assert rig.clock.touches == touches + 3
 
     play(story())
 
@@ -93,8 +95,10 @@ def test_messages_are_put_together(frames: list[bytes], kind: str, expected: byt
     async def story() -> None:
         async with Csms() as csms, started(csms.url) as rig:
             await rig.listener.expect("up")
+            touches = rig.clock.touches
             _write(await csms.connection(), *frames)
             assert await rig.listener.expect(kind) == expected
+            assert rig.clock.touches == touches + 1
             assert rig.link.online
 
     play(story())

@@ -127,6 +127,24 @@ def test_drop_says_goodbye_and_comes_back() -> None:
     play(story())
 
 
+def test_a_pause_lasts_until_the_next_start() -> None:
+    async def story() -> None:
+        async with Csms() as csms, started(csms.url) as rig:
+            await rig.listener.expect("up")
+            connection = await csms.connection()
+            rig.link.pause()
+            await rig.listener.expect("down")
+            await connection.wait_closed()
+            assert connection.close_code == 1000
+            rig.link.reconnect()
+            assert not rig.clock.held
+            assert rig.clock.next_at() is None
+            rig.link.start()
+            await rig.listener.expect("up")
+
+    play(story())
+
+
 def test_close_is_for_good() -> None:
     async def story() -> None:
         async with Csms() as csms, started(csms.url) as rig:
@@ -160,6 +178,57 @@ def test_close_does_not_wait_for_a_dead_server() -> None:
             assert not ending.done()
             rig.wire.advance(5)
             await asyncio.wait_for(ending, PATIENCE_S)
+
+    play(story())
+
+
+def test_the_next_connection_waits_for_the_end_of_the_last() -> None:
+    """A server would take two connections of one identity for an intruder."""
+
+    async def story() -> None:
+        accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+        async def never_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.put_nowait(writer)
+            await _handshake(reader, writer)
+            await reader.read()
+
+        async with rude_server(never_close) as url, started(url) as rig:
+            await rig.listener.expect("up")
+            first = await accepted.get()
+            rig.link.reconnect()
+            await rig.listener.expect("down")
+            for _ in range(50):
+                await asyncio.sleep(0)
+            # A server takes connections in order: were the link's second one under way, it would come first.
+            _, probe = await asyncio.open_connection(*url.split("/")[2].split(":"))
+            second = await accepted.get()
+            assert second.get_extra_info("peername") == probe.get_extra_info("sockname")
+            assert rig.clock.held
+            probe.close()
+            first.close()
+            await rig.listener.expect("up")
+
+    play(story())
+
+
+def test_a_cut_also_ends_a_goodbye() -> None:
+    async def story() -> None:
+        rest: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await _handshake(reader, writer)
+            await _frame(reader)
+            rest.set_result(None)
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+
+        async with rude_server(keep) as url, started(url) as rig:
+            await rig.listener.expect("up")
+            rig.link.drop()
+            await rest
+            rig.link.cut(True)
+            await asyncio.wait_for(rig.link.closed(), PATIENCE_S)
 
     play(story())
 

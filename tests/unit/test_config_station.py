@@ -199,6 +199,13 @@ def test_fewer_connectors_cut_the_list_and_no_flag_changes_nothing() -> None:
     assert config.with_flags() == config
 
 
+@pytest.mark.parametrize("count", [-1, 0, 101, 10**12])
+def test_a_station_has_1_to_100_connectors(count: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        StationConfig().with_flags(connectors=count)
+    assert caught.value.problems == [f"--connectors: must be from 1 to 100 (is {count})"]
+
+
 def test_a_flag_that_does_not_fit_the_file_names_the_key_of_the_file() -> None:
     config = parse("csms: {url: wss://h, security_profile: 2, authorization_key: p}")
     with pytest.raises(ConfigError) as caught:

@@ -8,7 +8,8 @@ from ocpp.exceptions import OccurenceConstraintViolationError
 from ocpp.v16 import call, call_result
 from ocpp.v16.enums import ConfigurationStatus
 
-from chargepoint.ocpp16.configuration import Configuration, Key
+from chargepoint.ocpp16.configuration import Configuration
+from chargepoint.ocpp16.keys import Key
 
 
 class Settings:

@@ -1,4 +1,4 @@
-"""What replaces what, what is cleared, and what survives: OCPP 1.6 §3.13.2, §5.4, §5.16, errata 3.25, 3.26, 3.37."""
+"""What replaces what, what is cleared and what survives: OCPP 1.6 §3.13.2, §5.4, §5.16; errata 3.26, 3.37."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ NOW = 1_774_750_000.0
 
 class Paper:
     """A store that keeps documents as JSON text, so that whatever is no JSON value shows."""
+
+    durable = True
 
     def __init__(self) -> None:
         self.texts: dict[tuple[str, str], str] = {}
@@ -175,8 +177,8 @@ def test_transactions_take_their_profiles_along() -> None:
         (made(1, duration_s=60, kind="Recurring", recurrency="Daily"), NOW + 1e9, False),
         (made(1, "ChargePointMaxProfile", 0, duration_s=60, kind="Relative", start_at=None), NOW + 60, True),
     ],
-    ids=["valid-to", "still-valid", "duration", "within-duration", "open", "from-start-of-charging", "relative",
-         "recurring", "relative-maximum"],
+    ids=["valid-to", "still-valid", "duration", "within-duration", "open", "from-start-of-charging",
+         "relative", "recurring", "relative-maximum"],
 )  # fmt: skip
 def test_purge(profile: Profile, at: float, goes: bool) -> None:
     book = book_of(profile)
@@ -189,8 +191,8 @@ def test_profiles_survive_a_restart() -> None:
     store = Paper()
     book = ProfileBook(store)
     kept = made(
-        7, "TxProfile", 2, 3, transaction_key="tx-9", recurrency="Weekly", kind="Recurring", valid_from_at=NOW,
-        valid_to_at=NOW + 0.125, duration_s=99, minimum=6.5,
+        7, "TxProfile", 2, 3, transaction_key="tx-9", recurrency="Weekly", kind="Recurring",
+        valid_from_at=NOW, valid_to_at=NOW + 0.125, duration_s=99, minimum=6.5,
     )  # fmt: skip
     book.install(made(1))
     book.install(kept)

@@ -65,7 +65,6 @@ NO_MAXIMUM = Maximum(math.inf, "A", 3, "no maximum")
         ([ac(1), ac(2)], [watts(11_040, 1)], [8, 8]),
         ([ac(1), ac(2)], [amperes(40), watts(13_800)], [10, 10]),
         ([ac(1), ac(2)], [amperes(20), watts(22_080)], [10, 10]),
-        ([ac(1, power_w=6900)], [], [10]),
         ([ac(1), dc(2)], [amperes(40)], [20, 20]),
         ([ac(1), dc(2)], [amperes(8)], [6, 2]),
         ([ac(1), dc(2, 3450)], [amperes(30)], [25, 5]),
@@ -80,7 +79,7 @@ NO_MAXIMUM = Maximum(math.inf, "A", 3, "no maximum")
          "latecomer", "latecomer-by-time", "latecomer-by-number", "floors-for-two", "floor-for-none", "zero",
          "own-limit-too-low", "own-limit-zero", "own-limit-rounded", "watts", "watts-single-phase",
          "watts-named-single-phase", "watts-mixed", "watts-one-phase-used-by-three", "two-maxima-watts",
-         "two-maxima-amperes", "own-watts", "dc-beside-ac", "dc-below-the-floor", "dc-capped", "dc-first",
+         "two-maxima-amperes", "dc-beside-ac", "dc-below-the-floor", "dc-capped", "dc-first",
          "dc-no-current", "minimum", "minimum-does-not-fit", "second-minimum-does-not-fit",
          "minimum-above-own-limit"],
 )  # fmt: skip
@@ -189,7 +188,7 @@ def check(method: Allocate, wishes: list[Wish], maxima: list[Maximum]) -> None:
                 if not other.dc and other.phases == wish.phases and wanted_a(wish) >= 6:
                     assert (other.since, other.connector_id) < (wish.since, wish.connector_id)
             if wanted_a(wish) >= 6:
-                assert any(floors(wishes, served + [wish], m) > m.value for m in maxima)
+                assert any(floors(wishes, [*served, wish], m) > m.value for m in maxima)
             continue
         # Whoever wants more shares a maximum that is used up but for what rounding leaves.
         spare = [(m.value - drawn(wishes, shares, m), m) for m in maxima]
@@ -200,10 +199,8 @@ def check(method: Allocate, wishes: list[Wish], maxima: list[Maximum]) -> None:
 
 
 def wanted_a(wish: Wish) -> float:
-    if wish.dc or wish.limit.zero:
-        return line_a(wish, wish.limit)
-    most = math.inf if wish.limit.power_w is None else wish.limit.power_w / (wish.voltage_v * wish.phases)
-    return math.floor(min(wish.limit.current_a, most) * 10 + 1e-6) / 10
+    wanted = line_a(wish, wish.limit)
+    return wanted if wish.dc else math.floor(wanted * 10 + 1e-6) / 10
 
 
 def floors(wishes: Sequence[Wish], of: Sequence[Wish], maximum: Maximum) -> float:

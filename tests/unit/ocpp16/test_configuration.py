@@ -7,16 +7,8 @@ import pytest
 from chargepoint.domain.authorization import AuthorizationPolicy
 from chargepoint.domain.metering import ENERGY, Measurand
 from chargepoint.domain.ports import Policy
-from chargepoint.ocpp16.configuration import (
-    FEATURE_PROFILES,
-    KEYS,
-    KIND,
-    MAX_INTEGER,
-    Configuration,
-    FactoryConfiguration,
-    Key,
-    problems,
-)
+from chargepoint.ocpp16.configuration import KIND, Configuration, FactoryConfiguration, problems
+from chargepoint.ocpp16.keys import FEATURE_PROFILES, KEYS, MAX_INTEGER, Key
 from chargepoint.store import MemoryStore
 from hal.api import EvseInfo
 

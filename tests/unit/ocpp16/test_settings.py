@@ -8,8 +8,9 @@ import pytest
 from ocpp.exceptions import OccurenceConstraintViolationError
 from ocpp.v16 import call
 
-from chargepoint.ocpp16.configuration import KEYS, Configuration, FactoryConfiguration, Key
+from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
 from chargepoint.ocpp16.core.settings import Settings
+from chargepoint.ocpp16.keys import KEYS, Key
 from chargepoint.store import MemoryStore
 from hal.api import EvseInfo
 
