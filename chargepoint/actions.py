@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -138,11 +139,11 @@ class Actions:
     # --- the vehicle --------------------------------------------------------------------------------
 
     def _plug_in(self, connector: int, ev: str | dict[str, Any] | None = None) -> None:
+        evse = self._simulated(connector)
         if ev is None:
-            vehicle = self._vehicle
+            evse.plug_in(self._vehicle)
         else:
-            vehicle = vehicle_from({"kind": ev} if isinstance(ev, str) else ev)
-        self._simulated(connector).plug_in(vehicle)
+            evse.plug_in(vehicle_from({"kind": ev} if isinstance(ev, str) else ev))
 
     def _plug_out(self, connector: int) -> None:
         self._simulated(connector).plug_out()
@@ -358,7 +359,7 @@ def _check(what: str, value: Any, field: Field) -> None:
     kinds = field.kind if isinstance(field.kind, tuple) else (field.kind,)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise ActionError("bad_argument", f"{what} is not {' or '.join(kind.__name__ for kind in kinds)}")
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ActionError("bad_argument", f"{what} is not a finite number")
     if field.minimum is not None and isinstance(value, int | float) and value < field.minimum:
         raise ActionError("bad_argument", f"{what} is below {field.minimum:g}")

@@ -407,5 +407,5 @@ def assemble(
     identity: str | None = None,
     seed: int,
 ) -> Station:
-    """A station ready to `start`. Raises `ConfigError` for a URL, and `ValueError` for drivers, that cannot be."""
+    """A station ready to `start`. Raises `ConfigError` for a bad URL, `ValueError` for a bad driver."""
     return Station(type, identity or type.config.identity, url, store, clock, wire, seed)

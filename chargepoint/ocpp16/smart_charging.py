@@ -152,12 +152,8 @@ class SmartCharging:
         self, request: call.ClearChargingProfile
     ) -> call_result.ClearChargingProfile:
         """Remove what matches; Unknown if nothing does (OCPP 1.6 §5.4, errata 3.26)."""
-        removed = self._host.book.clear(
-            profile_id=request.id,
-            connector_id=request.connector_id,
-            purpose=request.charging_profile_purpose,
-            stack_level=request.stack_level,
-        )
+        purpose: Any = request.charging_profile_purpose
+        removed = self._host.book.clear(request.id, request.connector_id, purpose, request.stack_level)
         if not removed:
             return call_result.ClearChargingProfile(ClearChargingProfileStatus.unknown)
         self._host.profiles_changed()

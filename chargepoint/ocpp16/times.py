@@ -25,7 +25,10 @@ def parse_time(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is not a date and time such as 2026-03-29T14:05:00Z")
     year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()
-    days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+    try:
+        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a date: {error}") from None
     seconds = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + int(second or 0)
     if sign:
         offset_s = int(off_hour) * 3600 + int(off_minute or 0) * 60

@@ -168,7 +168,7 @@ def test_tx_profile_of_another_transaction_does_not_count() -> None:
 
 @pytest.mark.parametrize("kind", ["Relative", "Absolute"])
 def test_relative_schedule_counts_from_the_start_of_charging(kind: str) -> None:
-    """Sent in the middle of a transaction, its elapsed periods are skipped; so with Absolute without start."""
+    """Sent in the middle of a transaction, elapsed periods are skipped; likewise for Absolute without start."""
     profiles = [default([(0, 6), (60, 10), (120, 8)], kind=kind, start_at=None, installed_at=NOW + 70)]
     assert of_one(profiles, 60, at=NOW + 70) == expected((0, 10), (50, 8))
     assert amperes(profiles, NOW + 70, charging=None) == 32
@@ -680,18 +680,29 @@ def test_allowance_and_maximum_at_every_boundary(asked: Question) -> None:
         at = end
 
 
+def whole(moment: float | None) -> bool:
+    return moment is None or moment == math.floor(moment)
+
+
 @settings(max_examples=EXAMPLES // 2, derandomize=not CAMPAIGN, database=None, deadline=None,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(questions())
 @pytest.mark.timeout(3600 if CAMPAIGN else 60)
 def test_composite_is_what_is_enforced_at_each_of_its_boundaries(asked: Question) -> None:
-    """Without a maximum, at full seconds, a connector's schedule is its allowance, rounded down."""
-    profiles = [p for p in asked.profiles if p.purpose != "ChargePointMaxProfile"]
+    """Without a maximum and with full seconds only, a connector's schedule is its allowance, rounded down."""
+    asked = replace(asked, at=float(math.floor(asked.at)))
+    profiles = [
+        each
+        for each in asked.profiles
+        if each.purpose != "ChargePointMaxProfile"
+        and whole(each.valid_from_at)
+        and whole(each.valid_to_at)
+        and whole(each.schedule.start_at)
+    ]
     for n, hardware in asked.hardwares.items():
-        charging = asked.charging.get(n) or Charging(None, asked.at)
+        started_at = math.floor(asked.charging[n].started_at) if n in asked.charging else asked.at
+        charging = Charging(f"tx-{n}", started_at)
         schedule = composite(profiles, n, {n: charging}, {n: hardware}, "A", asked.at, asked.duration_s)
-        if asked.tick_s != 1:
-            continue
         for period in schedule:
             found = connector_allowance(profiles, n, charging, hardware, asked.at + period.start_s)
             current_a = found.limit.current_a

@@ -32,16 +32,17 @@ def settings(
 def asked(handlers: Settings, *names: str) -> tuple[list[dict[str, Any]], list[str] | None]:
     """What GetConfiguration answers: entries and unknown keys."""
     answer = handlers.on_get_configuration(call.GetConfiguration(key=list(names)))
-    return answer.configuration_key, answer.unknown_key
+    return answer.configuration_key or [], answer.unknown_key
 
 
 class TestGetConfiguration:
     @pytest.mark.parametrize("key", [None, []], ids=["absent", "empty"])
     def test_everything_readable(self, key: list[str] | None) -> None:
         answer = settings().on_get_configuration(call.GetConfiguration(key=key))
-        assert [entry["key"] for entry in answer.configuration_key] == [*KEYS, "CpoName"]
+        entries = answer.configuration_key or []
+        assert [entry["key"] for entry in entries] == [*KEYS, "CpoName"]
         assert answer.unknown_key is None
-        flags = {entry["key"]: entry["readonly"] for entry in answer.configuration_key}
+        flags = {entry["key"]: entry["readonly"] for entry in entries}
         assert flags == {**{name: KEYS[name].access == "R" for name in KEYS}, "CpoName": False}
 
     def test_everything_does_not_count_against_the_maximum(self) -> None:

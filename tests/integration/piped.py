@@ -1,0 +1,143 @@
+"""A program that speaks JSON Lines over its pipes, as a test sees it: what it wrote, and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 20.0
+LINE_LIMIT = 1 << 24
+
+Line = dict[str, Any]
+
+
+class Silent(AssertionError):
+    """The program ended, or said nothing for too long, before it said what was waited for."""
+
+
+class Piped:
+    """One running program. Replies are the lines without `event`; `lines` is everything, in order."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[Line] = []
+        self.errors = ""  # what it wrote to standard error so far
+        self._event_from = 0  # events before this line were looked at
+        self._reply_from = 0
+        self._more = asyncio.Event()
+        self._reading = asyncio.gather(self._read_lines(), self._read_errors())
+
+    @property
+    def events(self) -> list[Line]:
+        """All events so far."""
+        return [line for line in self.lines if "event" in line]
+
+    def say(self, command: Line | str) -> None:
+        """Write a command, or any text, and do not wait for its reply."""
+        assert self.process.stdin is not None
+        text = command if isinstance(command, str) else json.dumps(command)
+        self.process.stdin.write(text.encode() + b"\n")
+
+    def end_of_input(self) -> None:
+        """There will be no more commands."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    async def ask(self, command: Line | str) -> Line:
+        """Write a command and return its reply."""
+        self.say(command)
+        return await self.reply()
+
+    async def reply(self) -> Line:
+        """The next reply that was not looked at."""
+        self._reply_from, line = await self._next(self._reply_from, lambda line: "event" not in line)
+        return line
+
+    async def event(self, name: str, **fields: Any) -> Line:
+        """The next event of that name with these fields; events before it count as looked at."""
+        return await self.until(lambda line: line.get("event") == name and line | fields == line)
+
+    async def until(self, wanted: Callable[[Line], bool]) -> Line:
+        """The next event that is wanted; events before it count as looked at."""
+        self._event_from, line = await self._next(
+            self._event_from, lambda line: "event" in line and wanted(line)
+        )
+        return line
+
+    async def _next(self, start: int, wanted: Callable[[Line], bool]) -> tuple[int, Line]:
+        """The first line from `start` on that is wanted, and where to go on behind it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    for n in range(start, len(self.lines)):
+                        if wanted(self.lines[n]):
+                            return n + 1, self.lines[n]
+                    start = len(self.lines)
+                    if self._reading.done():
+                        break
+                    self._more.clear()
+                    await self._more.wait()
+        said = "\n".join(json.dumps(line)[:200] for line in self.lines[-15:])
+        ended = self.process.returncode
+        raise Silent(f"it ended with {ended}" if self._reading.done() else "nothing came", said, self.errors)
+
+    async def _read_lines(self) -> None:
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            if line.endswith(b"\n"):  # else it was cut short by the end of the program
+                self.lines.append(json.loads(line))
+                self._more.set()
+        self._more.set()
+
+    async def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        while line := await self.process.stderr.readline():
+            self.errors += line.decode()
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit code, negative for a signal."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self._reading
+            return await self.process.wait()
+
+    async def kill(self) -> None:
+        """SIGKILL, as a power cut does it, and wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.ended()
+
+    @classmethod
+    @asynccontextmanager
+    async def started(cls, arguments: Sequence[str | Path], **environment: str) -> AsyncIterator[Self]:
+        """`python ARGUMENTS` in a process of its own, killed at the end if it still runs."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *map(str, arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"} | environment,
+            limit=LINE_LIMIT,
+        )
+        program = cls(process)
+        try:
+            yield program
+        finally:
+            if process.returncode is None:
+                await program.kill()
+
+
+def play(story: Callable[[], Awaitable[None]], within_s: float = 50.0) -> None:
+    """Run a story of processes and sockets."""
+
+    async def run() -> None:
+        await asyncio.wait_for(story(), within_s)
+
+    asyncio.run(run())
