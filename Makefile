@@ -11,7 +11,7 @@ help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 	@echo "ARGS='...' is handed on, e.g. make test ARGS='-k config'; PYTHON=python3.12 chooses the interpreter (make clean first)."
 
-run: $(READY) ## a charging day on simulated hardware against the embedded central system
+run: $(READY) ## watch two cars charge at the embedded central system, 60 times as fast
 	@$(BIN)/chargepoint demo $(ARGS)
 
 test: $(READY) ## unit, contract, integration and end-to-end tests
@@ -39,8 +39,9 @@ campaign: $(READY) ## long random searches: minutes to an hour
 soak: $(READY) ## hours of running under faults
 	@$(BIN)/python -m pytest tests -m soak -s --timeout=0 $(ARGS)
 
-docs: $(READY) ## write docs/configuration.md anew from the models
+docs: $(READY) ## write docs/configuration.md and docs/demo.svg anew
 	@$(BIN)/python -m chargepoint.config.reference docs/configuration.md
+	@$(BIN)/python docs/demo_picture.py docs/demo.svg
 
 clean: ## remove .venv and everything else that was made
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

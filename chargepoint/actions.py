@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chargepoint.domain.connector import EMERGENCY_STOP
+from chargepoint.domain.ending import EMERGENCY_STOP
 from chargepoint.ocpp16.charge_point import offered_w
+from chargepoint.ocpp16.schema import CSMS_TO_CP
 from chargepoint.ocpp16.status import KINDS, error_code
 from chargepoint.ocpp16.times import format_time
 from chargepoint.station import Station
@@ -54,7 +55,7 @@ class Field:
 
 
 NUMBER = (int, float)
-CONNECTOR = Field(int, required=True, minimum=0)
+CONNECTOR = Field(int, required=True)
 
 VERBS: dict[str, dict[str, Field]] = {
     "plug_in": {"connector": CONNECTOR, "ev": Field((str, dict))},
@@ -68,7 +69,7 @@ VERBS: dict[str, dict[str, Field]] = {
         "soc_percent": Field(NUMBER, minimum=0),
         "battery_wh": Field(NUMBER, minimum=0),
     },
-    "swipe": {"id_tag": Field(str, required=True, length=20), "connector": Field(int, minimum=1)},
+    "swipe": {"id_tag": Field(str, required=True, length=20), "connector": Field(int)},
     "fault": {
         "connector": CONNECTOR,
         "error_code": Field(str, required=True),
@@ -77,7 +78,7 @@ VERBS: dict[str, dict[str, Field]] = {
         "blocking": Field(bool),
     },
     "clear_fault": {"connector": CONNECTOR},
-    "emergency_stop": {"connector": Field(int, minimum=0), "pressed": Field(bool, required=True)},
+    "emergency_stop": {"connector": Field(int), "pressed": Field(bool, required=True)},
     "power": {"on": Field(bool, required=True)},
     "reboot": {},
     "security_event": {"type": Field(str, required=True, length=50), "tech_info": Field(str, length=255)},
@@ -217,10 +218,7 @@ class Actions:
             evse.set_supply(float(voltage_v))
 
     def _power(self, on: bool) -> None:
-        if on:
-            self._station.come_up()
-        elif not self._station.restart("PowerLoss", and_stay_down=True):
-            raise ActionError("bad_state", "the station is down already")
+        self._station.power(on)
 
     def _reboot(self) -> None:
         if not self._station.restart("Reboot"):
@@ -259,6 +257,10 @@ class Actions:
 
     def _override(self, action: str, status: str | None = None, error: str | None = None) -> None:
         overrides = self._station.overrides
+        if action not in CSMS_TO_CP:
+            raise ActionError("bad_argument", f"action: {action!r} is nothing a central system asks for")
+        if status is not None and error is not None:
+            raise ActionError("bad_argument", "override: give status or error, not both")
         if error is not None and error not in CALLERROR_CODES:
             raise ActionError(
                 "bad_argument", f"error: {error!r} is none of {', '.join(sorted(CALLERROR_CODES))}"

@@ -224,7 +224,6 @@ class WebSocketLink:
 
     def opened(self) -> None:
         """The handshake ended well."""
-        self._task = None  # at its end; cancelled now it would close the transport
         self._end_attempt()
         self._online = True
         self._clock.touch()
@@ -284,10 +283,11 @@ class WebSocketLink:
         except Exception as error:
             if not isinstance(error, LinkError | OSError | UnicodeError):
                 self._blame("a connection attempt failed in an unforeseen way", error)
-            self._task = None
-            self.failed(link_errors.from_exception(error, uri))
+            if self._task is asyncio.current_task():
+                self._task = None
+                self.failed(link_errors.from_exception(error, uri))
             return
-        if self._task is not None:  # else the handshake is already over
+        if self._task is asyncio.current_task():  # else the handshake is already over
             self._task = None
             self._cancel_timer()
             self._timer = self._wire.call_at(self._wire.now() + self._handshake_timeout_s, self._timed_out)
@@ -339,7 +339,10 @@ class WebSocketLink:
         """No attempt is under way any more: the one place that lets the clock go on."""
         self._cancel_timer()
         task, self._task = self._task, None
-        if task is not None:
+        connected = self._connection is not None and self._connection.connected
+        # Once connected the task is at its end. Cancelled now it would close the transport over our heads, and
+        # uvloop would never report the loss that `closed` waits for.
+        if task is not None and not connected:
             task.cancel()
         if self._connecting_since is not None:
             self._connecting_since = None

@@ -131,6 +131,8 @@ def from_response(head: bytes, uri: WebSocketURI) -> LinkError | None:
     # Servers behind TLS say so in words when they are spoken to in plain text.
     if status == 400 and not uri.secure and b"HTTPS" in head.upper():
         return tls_expected(uri)
+    if status == 400 and b"subprotocol" in head.lower():
+        return no_subprotocol()
     return from_status(status, head, uri)
 
 

@@ -103,9 +103,11 @@ class Station:
     """
 
     __slots__ = (
+        "_drawn",
         "_ended",
         "_faults",
         "_last_reports",
+        "_mains",
         "_refusal",
         "_restart_timer",
         "_seed",
@@ -133,9 +135,11 @@ class Station:
         self.clock = clock
         self.wire = wire
         self._seed = seed
+        self._drawn = 0  # how often chance decided about a wait before connecting
         self._watchers: tuple[Watcher, ...] = ()
         self._faults: tuple[Fault, ...] = ()
         self._last_reports: dict[int, Report] = {}
+        self._mains = True
         self._silent = False  # between two lives, or without mains
         self._ended: Callable[[], None] | None = None
         self._restart_timer: Timer | None = None
@@ -151,7 +155,7 @@ class Station:
             clock=clock,
             backoff=type.backoff,
             backoff_clock=clock if isinstance(clock, SteppedClock) else wire,
-            jitter=self._jitter(),
+            jitter=self._jitter,
         )
         self.charge_point = self._make_charge_point()
 
@@ -187,15 +191,9 @@ class Station:
         reader.on_tag = lambda id_tag: self.tag_presented(id_tag, connector_id)
         return reader
 
-    def _jitter(self) -> Callable[[], float]:
-        drawn = 0
-
-        def draw() -> float:
-            nonlocal drawn
-            drawn += 1
-            return chance.draw(self._seed, self.identity, "back-off", drawn)
-
-        return draw
+    def _jitter(self) -> float:
+        self._drawn += 1
+        return chance.draw(self._seed, self.identity, "back-off", self._drawn)
 
     def _make_charge_point(self) -> ChargePoint:
         config = self.type.config
@@ -217,10 +215,14 @@ class Station:
         )
         charge_point.connectors.faults = self._faults
         charge_point.overrides = self.overrides or None
-        charge_point.on_restart = self._reset_asked
+        charge_point.on_restart = self.restart
         charge_point.on_proven = self._proven
         charge_point.on_ping_interval = self.link.set_ping_interval
         return charge_point
+
+    def utc(self) -> float:
+        """The station's time: its clock, corrected by what the central system says."""
+        return self.charge_point.time.utc()
 
     # --- life ---------------------------------------------------------------------------------------
 
@@ -235,42 +237,54 @@ class Station:
             self.charge_point.start()
         self.link.start()
 
-    def _reset_asked(self, reason: str) -> bool:
-        return self.restart(reason)
-
-    def restart(self, reason: str, *, and_stay_down: bool = False) -> bool:
-        """End what runs with `reason`, go down, and come up again unless told to stay down; False if down."""
-        if self._silent or self._ended is not None:
+    def restart(self, reason: str) -> bool:
+        """End what runs with `reason`, go down and come up again; False if the station is not up."""
+        if self._silent or self._ended is not None or self.charge_point.connectors.going_down:
             return False
-
-        def down() -> None:
-            self._go_silent(reason)
-            if not and_stay_down:
-                self._restart_timer = self.clock.call_at(
-                    self.clock.now() + self.type.config.behaviour.reboot_s, self.come_up
-                )
-
-        with self.charge_point.turn:
-            self.charge_point.wind_down(reason, down, RESET_WITHIN_S, self.clock)
+        self._wind_down(reason, lambda: self._go_silent(reason), RESET_WITHIN_S, self.clock)
         return True
 
+    def power(self, on: bool) -> None:
+        """The mains go, with a backup that lasts for an orderly end, or come back (OCPP 1.6 §4.10)."""
+        self._mains = on
+        if not on:
+            self._cancel_restart()
+            self.restart("PowerLoss")
+        elif self._silent and self._restart_timer is None:
+            self._come_up()
+
+    def _wind_down(self, reason: str, down: Callable[[], None], within_s: float, clock: Clock) -> None:
+        """End everything and call `down` soon after; no station time passes in between."""
+
+        def done() -> None:
+            self.clock.hold()
+            self.wire.call_at(self.wire.now(), release)
+
+        def release() -> None:
+            self.clock.release()
+            down()
+
+        with self.charge_point.turn:
+            self.charge_point.wind_down(reason, done, within_s, clock)
+
     def _go_silent(self, reason: str) -> None:
+        if self._ended is not None:  # the process was told to end meanwhile, which sees to everything
+            return
         self._silent = True
         self._make_safe()
         self.charge_point.close()
         self.link.pause()
         self._tell("reboot", {"reason": reason})
+        if self._mains:
+            reboot_s = self.type.config.behaviour.reboot_s
+            self._restart_timer = self.clock.call_at(self.clock.now() + reboot_s, self._come_up)
 
-    def come_up(self) -> None:
+    def _come_up(self) -> None:
         """Boot again after a restart or when the mains are back."""
-        if not self._silent:
-            return
         self._silent = False
         self._restart_timer = None
         self.charge_point = self._make_charge_point()
-        with self.charge_point.turn:
-            self.charge_point.start()
-        self.link.start()
+        self.start()
 
     def shutdown(self, ended: Callable[[], None]) -> None:
         """End in good order: transactions end with Reboot, up to 5 s to deliver, then `ended` is called."""
@@ -278,22 +292,24 @@ class Station:
             return
         self._ended = ended
         if self._silent:
-            self.close()
-            ended()
-            return
+            self._end()
+        else:
+            self._wind_down("Reboot", self._end, ORDERLY_END_S, self.wire)
 
-        def down() -> None:
-            self._make_safe()
-            self.close()
-            ended()
+    def _end(self) -> None:
+        self._make_safe()
+        self.close()
+        if self._ended is not None:
+            self._ended()
 
-        with self.charge_point.turn:
-            self.charge_point.wind_down("Reboot", down, ORDERLY_END_S, self.wire)
+    def _cancel_restart(self) -> None:
+        if self._restart_timer is not None:
+            self._restart_timer.cancel()
+            self._restart_timer = None
 
     def close(self) -> None:
         """Contactors open, link closed with 1001, store closed; idempotent."""
-        if self._restart_timer is not None:
-            self._restart_timer.cancel()
+        self._cancel_restart()
         self.charge_point.close()
         self.link.close(1001)
         for reader in self.readers:
@@ -358,7 +374,7 @@ class Station:
     def binary_received(self, data: bytes) -> None:
         """OCPP-J has no binary messages (our checklist 1.1)."""
         with self.charge_point.turn:
-            self.charge_point.complain(f"the central system sent a binary message of {len(data)} bytes")
+            self.charge_point.complain_once("the central system sent a binary message; OCPP-J has none")
             if self.type.config.compatibility.binary_frame == "generic_error" and self.charge_point.listens():
                 self.link.send(frames.error("-1", "GenericError", "binary messages are not OCPP-J"))
 

@@ -115,9 +115,10 @@ class WebSocketConnection(asyncio.Protocol):
         return self._transport is not None
 
     def send_text(self, data: bytes) -> None:
-        """Send one text message."""
-        self._protocol.send_text(data)
-        self._flush()
+        """Send one text message; on a connection that is closing it is forgotten."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_text(data)
+            self._flush()
 
     def keep_alive(self, interval_s: int) -> None:
         """Ping each `interval_s` from now on, 0 = never; a pong that does not come aborts the connection."""
@@ -156,10 +157,11 @@ class WebSocketConnection(asyncio.Protocol):
             await asyncio.shield(self._gone)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
         if self._owner is None:
-            self.abort()
+            # Given up meanwhile, and the task that connects was cancelled: uvloop may never report its loss.
+            cast(asyncio.Transport, transport).abort()
             return
+        self._transport = cast(asyncio.Transport, transport)
         if (tls := transport.get_extra_info("ssl_object")) is not None:
             try:
                 # Before the first byte is sent: the request may carry the password.
@@ -179,9 +181,11 @@ class WebSocketConnection(asyncio.Protocol):
         self._protocol.receive_data(data)
         if self._head is not None and not self._open():
             return
-        for frame in self._protocol.events_received():
-            if isinstance(frame, Frame):
-                self._frame_received(frame)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._frame_received(event)
+            else:  # the library holds on to its handshake: more than 1 KiB a connection in headers
+                event.headers.clear()
         self._flush()
         if self._owner is not None and self._protocol.state is not OPEN:
             self._lose(self._why_closed())

@@ -298,7 +298,7 @@ def _judge_boot(answer: list[Any]) -> tuple[Result, str]:
         apart_s = current_time.astimezone().timestamp() - time.time()
     except (LookupError, TypeError, ValueError):
         return "FAIL", f"the answer is no BootNotification.conf ({json.dumps(answer[2])[:200]}): see its log"
-    message = f"{status}, interval {interval_s} s, its clock is {apart_s:+.1f} s from ours"
+    message = f"{status}, interval {interval_s} s, its clock is {round(apart_s, 1) + 0.0:+.1f} s from ours"
     if status == "Rejected":
         return "FAIL", f"{message}: register the charge point at the central system"
     if status != "Accepted":

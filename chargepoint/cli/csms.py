@@ -99,11 +99,11 @@ async def _serve(central: CentralSystem, address: str, quiet: bool, as_json: boo
     write = _writer(as_json, ended.set)
     control = Control(central, write, ended)
     central.listen(lambda event: None if quiet and event.name == "frame" else write(event.as_dict()))
+    _end_on_signals(ended)
     try:
         await central.start()
     except OSError as error:
         raise _CannotListen(f"cannot listen on {address}: {_reason(error)}") from None
-    _end_on_signals(ended)
     commands = _commands() if sys.stdin is None else lines(_STDIN)
     reading = asyncio.create_task(control.obey(commands, keep_serving=not ends_by_itself(_STDIN)))
     ending = asyncio.create_task(ended.wait())

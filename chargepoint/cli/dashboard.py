@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from chargepoint.cli.words import Words, frame_text
+from chargepoint.cli.words import Words, frame_line, limit_text, stamp
 from chargepoint.csms.ledger import Transaction
+from chargepoint.csms.transcript import Frames
+from chargepoint.domain.connector import Connector
 from chargepoint.ocpp16.status import status_of
-from chargepoint.ocpp16.times import format_time
 from chargepoint.station import Station
 
 REFRESHES_PER_S = 4.0
 PLAIN_EVERY_S = 180.0
 """In plain lines the state of a charging connector comes once in so much station time."""
+
+FRAMED_FROM = 92
+"""Columns of a terminal that have room for a table with lines around it."""
+
+COLUMNS = (
+    ("#", 1),
+    ("status", 13),
+    ("offered A", 9),
+    ("drawn A", 7),
+    ("kW", 5),
+    ("kWh", 5),
+    ("charge", 7),
+    ("limit, and why", 21),
+)
+"""Headings and least widths, so that the table does not jump about."""
 
 COLOURS = {
     "Available": "green",
@@ -33,111 +51,153 @@ COLOURS = {
 }
 
 
-class Dashboard:
-    """Shows what a station does; `event` is a watcher of it."""
+@dataclass(slots=True)
+class Session:
+    """What the station itself saw of one transaction."""
 
-    def __init__(self, station: Station, console: Console, plain: bool) -> None:
+    connector: int
+    id_tag: str
+    began_at: float
+    meter_start_wh: float
+    ended_at: float | None = None
+    meter_stop_wh: float | None = None
+    peak_w: float = 0.0
+    transaction_id: int | None = None
+
+
+class Dashboard:
+    """Shows what a station does; `event` is a watcher of it.
+
+    Without a console every line goes to `print_line`, and there is no table.
+    """
+
+    def __init__(self, station: Station, print_line: Callable[[str], None], console: Console | None) -> None:
         self._station = station
+        self._print = print_line
         self._console = console
-        self._plain = plain
-        self._words = Words(station.clock, frames=True)
-        self._peaks_w: dict[str, float] = {}
-        self._durations: dict[str, tuple[float, float]] = {}
+        self._live: Live | None = None
+        self._words = Words(station.utc, print_line, frames=True, date=False)
+        self._frames = Frames()
+        self._sessions: dict[str, Session] = {}
         self._plain_at = station.clock.now()
 
     # --- while it runs ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the table as long as this lasts."""
-        if self._plain:
+        """Show the table as long as this lasts, or until `settle`."""
+        if self._console is None:
             self._tick()
             yield
             return
-        with Live(
-            console=self._console, refresh_per_second=REFRESHES_PER_S, get_renderable=self._table, screen=False
-        ):
+        self._live = Live(
+            console=self._console, refresh_per_second=REFRESHES_PER_S, get_renderable=self._renderable
+        )
+        with self._live:
             yield
+
+    def settle(self) -> None:
+        """Leave the table as it is and give the terminal back; only lines follow."""
+        if self._live is not None:
+            self._live.stop()
 
     def say(self, text: str) -> None:
         """Tell what happens."""
-        if self._plain:
-            click_line(self._console, f"{self._now()}  * {text}")
+        if self._console is None:
+            self._words.say(f"* {text}")
         else:
-            self._console.print(f"[bold]{self._now()}  {escape(text)}[/bold]")
+            self._line(text, "bold")
 
     def event(self, event: str, fields: dict[str, Any]) -> None:
         """Something happened at the station."""
         if event == "transaction":
             self._transaction(fields)
-        if event == "limit":
-            self._measure()
-        if self._plain:
+        self._watch_peaks()
+        if self._console is None:
             self._words.event(event, fields)
         elif event == "ocpp":
-            style = "dim" if fields["dir"] == "rx" else "none"
-            line = f"{self._now()}  {frame_text(fields['dir'], fields['data'])}"
-            self._console.print(escape(line), style=style, no_wrap=True, overflow="ellipsis", highlight=False)
+            self._line(frame_line(self._frames, fields), "dim" if fields["dir"] == "rx" else "none")
+        elif event == "limit":
+            self._line(limit_text(fields), "cyan")
+        elif event == "error":
+            self._line(f"error: {fields['message']}", "bold red")
+
+    def _line(self, text: str, style: str) -> None:
+        assert self._console is not None
+        line = Text(f"{stamp(self._station.utc(), date=False)}  {text}", style)
+        self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def _transaction(self, fields: dict[str, Any]) -> None:
-        key, now = fields["key"], self._station.clock.now()
-        if fields["phase"] == "started":
-            self._durations[key] = (now, now)
-        elif fields["phase"] == "stopped":
-            self._durations[key] = (self._durations[key][0], now)
+        now, meter_wh = self._station.clock.now(), fields["meter_wh"]
+        session = self._sessions.setdefault(
+            fields["key"], Session(fields["connector"], fields["id_tag"], now, meter_wh)
+        )
+        session.transaction_id = fields.get("transaction_id", session.transaction_id)
+        if fields["phase"] == "stopped":
+            session.ended_at, session.meter_stop_wh = now, meter_wh
 
-    def _now(self) -> str:
-        return format_time(self._station.clock.now())[11:19]
-
-    def _measure(self) -> list[float]:
-        """The power of every connector now; remembers the peaks of transactions."""
-        powers: list[float] = []
+    def _watch_peaks(self) -> None:
         for connector in self._station.charge_point.connectors.all:
-            reading = connector.reading()
-            power_w = reading.power_w if reading is not None else 0.0
-            if connector.transaction is not None:
-                key = connector.transaction.key
-                self._peaks_w[key] = max(power_w, self._peaks_w.get(key, 0.0))
-            powers.append(power_w)
-        return powers
+            if connector.transaction is not None and (
+                session := self._sessions.get(connector.transaction.key)
+            ):
+                session.peak_w = max(session.peak_w, _power_w(connector))
 
     def _tick(self) -> None:
         """In plain lines: the state of charging connectors now and then."""
-        for connector, power_w in zip(self._station.charge_point.connectors.all, self._measure(), strict=True):
+        for connector in self._station.charge_point.connectors.all:
             if connector.transaction is not None:
-                row = "  ".join(self._row(connector.id, power_w))
-                click_line(self._console, f"{self._now()}  = connector {row}")
+                n, status, offered, drawn, kw, kwh, charge, why = self._row(connector)
+                self._words.say(
+                    f"= connector {n}  {status}  offered {offered} A, drawn {drawn} A  {kw} kW  {kwh} kWh"
+                    f"  battery {charge}  limit: {why}"
+                )
         self._plain_at += PLAIN_EVERY_S
         self._station.clock.call_at(self._plain_at, self._tick)
 
-    def _table(self) -> Table:
-        table = Table(title=f"{self._station.identity}  {self._now()}", title_justify="left", expand=False)
-        for heading in ("#", "status", "offered", "drawn", "power", "energy", "charge", "limit, and why"):
-            table.add_column(heading, justify="left" if heading in ("status", "limit, and why") else "right")
-        for n, power_w in enumerate(self._measure(), 1):
-            row = self._row(n, power_w)
-            colour = COLOURS.get(row[1], "none")
-            table.add_row(row[0], f"[{colour}]{row[1]}[/{colour}]", *map(escape, row[2:]))
+    def _renderable(self) -> Group:
+        # The last line is short: a terminal writes ^C there, which must not break the table.
+        return Group(self.table(), Text("Ctrl-C ends it.", "dim"))
+
+    def table(self) -> Table:
+        """What every connector does now."""
+        self._watch_peaks()
+        roomy = self._console is None or self._console.width >= FRAMED_FROM
+        table = Table(
+            title=f"{self._station.identity}  {stamp(self._station.utc(), date=False)} UTC",
+            title_justify="left",
+            box=box.ROUNDED if roomy else None,
+            padding=(0, 1) if roomy else (0, 1, 0, 0),
+        )
+        for heading, width in COLUMNS:
+            left = heading in ("status", "limit, and why")
+            table.add_column(
+                heading,
+                min_width=width,
+                justify="left" if left else "right",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+        for connector in self._station.charge_point.connectors.all:
+            n, status, *rest = self._row(connector)
+            table.add_row(n, Text(status, COLOURS.get(status, "none")), *map(Text, rest))
         return table
 
-    def _row(self, n: int, power_w: float) -> tuple[str, ...]:
-        charge_point = self._station.charge_point
-        connector = charge_point.connectors[n]
+    def _row(self, connector: Connector) -> tuple[str, ...]:
         reading, transaction = connector.reading(), connector.transaction
         drawn_a = max(reading.current_a, default=0.0) if reading is not None else 0.0
         start_wh = transaction.meter_start_wh if transaction is not None else None
-        energy = f"{(reading.energy_wh - start_wh) / 1000:.2f} kWh" if reading and start_wh is not None else "-"
-        soc = f"{reading.soc_percent:.1f} %" if reading is not None and reading.soc_percent is not None else "-"
-        limit = connector.permitted()
+        energy = f"{(reading.energy_wh - start_wh) / 1000:.2f}" if reading and start_wh is not None else "-"
+        charge = f"{reading.soc_percent:.1f} %" if reading and reading.soc_percent is not None else "-"
         return (
-            str(n),
+            str(connector.id),
             status_of(connector).value,
-            f"{limit.current_a:.1f} A",
-            f"{drawn_a:.1f} A",
-            f"{power_w / 1000:.2f} kW",
+            f"{connector.permitted().current_a:.1f}",
+            f"{drawn_a:.1f}",
+            f"{_power_w(connector) / 1000:.2f}",
             energy,
-            soc,
-            charge_point.because(connector),
+            charge,
+            self._station.charge_point.because(connector),
         )
 
     # --- afterwards ---------------------------------------------------------------------------------
@@ -146,30 +206,33 @@ class Dashboard:
         self, transactions: Sequence[Transaction], next_steps: Sequence[tuple[str, str]], interrupted: bool
     ) -> None:
         """What it came to: energy, duration and peak here, what was billed there, and what to try next."""
-        click_line(self._console, "")
-        click_line(self._console, "Interrupted; what there was:" if interrupted else "What it came to:")
-        keys = list(self._durations)
-        for n, transaction in enumerate(transactions):
-            key = keys[n] if n < len(keys) else ""
-            begin, end = self._durations.get(key, (0.0, 0.0))
-            billed = transaction.energy_wh
-            start = transaction.start or {}
-            click_line(
-                self._console,
-                f"  connector {transaction.connector_id}  {start.get('idTag', '?'):<8}"
-                f"  {(end - begin) / 60:5.1f} min"
-                f"  peak {self._peaks_w.get(key, 0.0) / 1000:5.2f} kW"
-                f"  the central system billed "
-                + (f"{billed / 1000:.3f} kWh" if billed is not None else "nothing yet: it never heard of the end"),
-            )
-        if not transactions:
-            click_line(self._console, "  no transaction")
-        click_line(self._console, "")
-        click_line(self._console, "Try next:")
+        billed_wh = {transaction.transaction_id: transaction.energy_wh for transaction in transactions}
+        self._print("")
+        self._print("Interrupted. What it came to:" if interrupted else "What it came to:")
+        if self._sessions:
+            self._print("  connector  card     duration     energy       peak  the central system billed")
+        else:
+            self._print("  no charging session")
+        for session in self._sessions.values():
+            self._print(_sum(session, billed_wh.get(session.transaction_id or 0)))
+        self._print("")
+        self._print("Try next:")
         for what, command in next_steps:
-            click_line(self._console, f"  {command:<62}  {what}")
+            self._print(f"  # {what}")
+            self._print(f"  {command}")
 
 
-def click_line(console: Console, text: str) -> None:
-    """A plain line, never wrapped or coloured."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+def _power_w(connector: Connector) -> float:
+    reading = connector.reading()
+    return 0.0 if reading is None else reading.power_w
+
+
+def _sum(session: Session, billed_wh: int | None) -> str:
+    """One line of the summary."""
+    duration_s = (session.ended_at or session.began_at) - session.began_at
+    energy_wh = (session.meter_stop_wh or session.meter_start_wh) - session.meter_start_wh
+    billed = "nothing: it never heard of the end" if billed_wh is None else f"{billed_wh / 1000:.3f} kWh"
+    return (
+        f"  {session.connector:<9}  {session.id_tag:<7}  {duration_s / 60:4.1f} min"
+        f"  {energy_wh / 1000:5.3f} kWh  {session.peak_w / 1000:5.2f} kW  {billed}"
+    )

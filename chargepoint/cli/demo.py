@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from rich.console import Console
 from chargepoint.cli.dashboard import Dashboard
 from chargepoint.cli.options import ClockChoice
 from chargepoint.cli.running import Running, run_async
+from chargepoint.cli.words import UNREAD, Printer
 from chargepoint.config import ConnectorConfig, StationConfig
 from chargepoint.csms import CallFailed, CentralSystem
 from chargepoint.station import Station
@@ -24,9 +27,9 @@ from hal.simulated.vehicle import load_vehicle
 SPEED = 60.0
 
 NEXT = (
-    ("run a station at your own central system", "chargepoint run --csms ws://HOST:PORT/PATH --id CP001"),
-    ("find out why it does not connect", "chargepoint check --csms ws://HOST:PORT/PATH --id CP001"),
-    ("script it, with time under your control", "chargepoint run --control stdio --clock stepped"),
+    ("run a station at your own central system", "run --csms ws://HOST:PORT/PATH --id CP001"),
+    ("find out why one does not connect", "check --csms ws://HOST:PORT/PATH --id CP001"),
+    ("script one, with time under your control (docs/control.md)", "run --control stdio --clock stepped"),
 )
 
 PROFILE = {
@@ -49,11 +52,15 @@ PROFILE = {
 
 
 @click.command(
-    epilog="\b\nExamples:\n  chargepoint demo\n  chargepoint demo --speed 120\n  chargepoint demo | tee demo.txt"
+    epilog="\b\nExamples:\n  chargepoint demo\n  chargepoint demo --speed 120\n  chargepoint demo > demo.txt"
 )
-@click.option("--speed", type=click.FloatRange(1, 1000), default=SPEED, show_default=True, help="Times real time.")
+@click.option(
+    "--speed", type=click.FloatRange(1, 1000), default=SPEED, show_default=True, help="Times real time."
+)
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Chooses the message ids.")
-@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Record every frame and event.")
+@click.option(
+    "--trace", type=click.Path(path_type=Path), metavar="FILE", help="Record every frame and event."
+)
 @click.option("--plain", is_flag=True, help="Plain lines also on a terminal.")
 def demo(speed: float, seed: int, trace: Path | None, plain: bool) -> int:
     """Watch a charging session against the embedded central system, on loopback and sped up.
@@ -64,25 +71,36 @@ def demo(speed: float, seed: int, trace: Path | None, plain: bool) -> int:
     return run_async(_demo(speed, seed, trace, plain))
 
 
+STATION = StationConfig(
+    identity="DEMO",
+    connectors=(ConnectorConfig(), ConnectorConfig(cable="tethered", max_current_a=16)),
+    storage=None,
+    ocpp={
+        "MeterValueSampleInterval": "120",
+        "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import,SoC",
+    },
+)
+
+
 async def _demo(speed: float, seed: int, trace: Path | None, plain: bool) -> int:
-    config = StationConfig(
-        identity="DEMO",
-        connectors=(ConnectorConfig(), ConnectorConfig(cable="tethered", max_current_a=16)),
-        storage=None,
-        ocpp={
-            "MeterValueSampleInterval": "120",
-            "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import,SoC",
-        },
-    )
-    running = Running(config, clock=ClockChoice("scaled", speed), seed=seed, trace=trace)
+    running = Running(STATION, clock=ClockChoice("scaled", speed), seed=seed, trace=trace)
     station = await running.open()
     assert running.csms is not None
     console = Console()
+    printer = Printer(lambda: running.stop("nobody reads"))
+    plain = plain or not console.is_terminal or console.is_dumb_terminal
+    dashboard = Dashboard(station, printer, None if plain else console)
     story = Story(station, running.csms, running.clock)
-    dashboard = Dashboard(station, console, plain or not console.is_terminal)
     station.watch(dashboard.event)
-    dashboard.say(f"A station with two connectors and a central system at {running.csms.url}, time x{speed:g}")
-    running.catch_signals(lambda: running.stop("signal"))
+    dashboard.say(f"A station with two connectors, and a central system for it at {running.csms.url}.")
+    dashboard.say(f"The clock runs {speed:g} times as fast as yours and shows UTC.")
+
+    def interrupted() -> None:
+        # Before the end, so that a second signal finds the terminal as it was.
+        dashboard.settle()
+        running.stop("signal")
+
+    running.catch_signals(interrupted)
     with dashboard.shown():
         station.start()
         telling = asyncio.create_task(story.tell(dashboard.say))
@@ -93,9 +111,16 @@ async def _demo(speed: float, seed: int, trace: Path | None, plain: bool) -> int
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await running.close()
-    interrupted = bool(running.reason)
-    dashboard.summary(running.csms.transactions(), NEXT, interrupted)
-    return 0
+    next_steps = [(what, f"{command_word()} {words}") for what, words in NEXT]
+    dashboard.summary(running.csms.transactions(), next_steps, bool(running.reason))
+    return UNREAD if printer.broken else 0
+
+
+def command_word() -> str:
+    """What to type for this command here: its name if the shell finds it, else the way it was called."""
+    if shutil.which("chargepoint"):
+        return "chargepoint"
+    return sys.argv[0] if Path(sys.argv[0]).name == "chargepoint" else "python -m chargepoint"
 
 
 class Story:
@@ -121,7 +146,8 @@ class Story:
         second.plug_in(load_vehicle("plug-in-hybrid"), soc_percent=55)
         await self._call("RemoteStartTransaction", {"connectorId": 2, "idTag": "APP-2"})
         await self._until(14)
-        say("The central system sends a charging profile with five periods: watch the power follow.")
+        say("The central system sends a charging profile with five periods, 10 A to begin with:")
+        say("the power follows at once, and later at the start of each period.")
         await self._call("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": PROFILE})
         await self._until(31)
         say("The second driver stops by app: RemoteStopTransaction.")

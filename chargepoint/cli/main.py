@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ __all__ = ["COMMANDS", "command", "main", "run"]
 
 _USAGE = 2
 _INTERRUPTED = 130  # 128 + SIGINT
-_BROKEN_PIPE = 1  # as click ends when it notices first
+_UNWRITABLE = 1  # as click ends when it notices a broken pipe first
 
 
 class _Lazy(NamedTuple):
@@ -26,12 +27,16 @@ class _Lazy(NamedTuple):
 
 
 COMMANDS: Mapping[str, _Lazy] = {
-    "run": _Lazy("chargepoint.cli.run:run", "Run a station: real hardware or a simulated one."),
+    "run": _Lazy("chargepoint.cli.run:run", "Run a station at your central system, or at an embedded one."),
     "demo": _Lazy(
         "chargepoint.cli.demo:demo", "Watch a charging session against the embedded central system."
     ),
-    "csms": _Lazy("chargepoint.cli.csms:csms", "Run the embedded central system on its own."),
-    "check": _Lazy("chargepoint.cli.check:check", "Play scenarios against a central system and judge it."),
+    "csms": _Lazy(
+        "chargepoint.cli.csms:csms", "Run the embedded central system on its own, for any station."
+    ),
+    "check": _Lazy(
+        "chargepoint.cli.check:check", "Try the way to a central system step by step and say where it ends."
+    ),
     "sessions": _Lazy("chargepoint.cli.sessions:sessions", "List the charging sessions a station remembers."),
     "config": _Lazy("chargepoint.cli.config:config", "Print an example, check a configuration file."),
 }
@@ -96,7 +101,7 @@ def _version() -> str:
     help="Show the version and exit.",
 )
 def command() -> None:
-    """An OCPP 1.6-J charge point: firmware for a Raspberry Pi, and its simulator."""
+    """An OCPP 1.6-J charging station in software, in this version with simulated hardware."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,13 +109,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     `arguments` default to those of the process. A command's own integer result is its exit code.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # arrows and names may be beyond its encoding
     try:
         code = run(command, arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read us is gone; without this Python would complain once more while it ends.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"Error: {error}", err=True)
+        # Whoever read us is gone, or the disk is full: Python would complain once more while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        return _UNWRITABLE
     return code
 
 

@@ -1,4 +1,4 @@
-"""`chargepoint run`: one station, on real hardware or simulated, at any central system."""
+"""`chargepoint run`: one station at any central system, for a person or under a script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chargepoint.actions import Actions
 from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
 from chargepoint.cli.running import Running, default_vehicle, event_line, run_async, say
 from chargepoint.cli.visitor import Visitor
-from chargepoint.cli.words import Words
+from chargepoint.cli.words import UNREAD, Patience, Printer, Words
 from chargepoint.config import StationConfig, load
 from chargepoint.control import PROTOCOL_VERSION
 from chargepoint.control.events import ocpp_event
@@ -47,7 +47,13 @@ Examples:
 )
 @click.option("--storage", type=click.Path(path_type=Path), metavar="DIR", help="Where to remember things.")
 @click.option("--control", type=click.Choice(["stdio"]), help="Take commands and give events as JSON Lines.")
-@click.option("--clock", type=CLOCK, default="wall", help="wall, a speed such as x60, or stepped.")
+@click.option(
+    "--clock",
+    type=CLOCK,
+    default="wall",
+    metavar="wall|xN|stepped",
+    help="Station time: real, sped up such as x60, or jumping from event to event.",
+)
 @click.option("--seed", type=int, metavar="N", help="Makes every random choice repeatable.")
 @click.option("--start", type=MOMENT, metavar="TIME", help="When a sped-up or stepped clock begins.")
 @click.option(
@@ -86,11 +92,11 @@ def run(
     frames: bool,
     drive: bool | None,
 ) -> int:
-    """Run a station: real hardware or a simulated one.
+    """Run one station at a central system.
 
-    Without --csms an embedded central system is started and the station charges at it. The station ends in
-    good order at Ctrl-C: contactors open, transactions end and are stored. Exit code 0; 2 if it could not
-    begin.
+    Without --csms an embedded central system is started, and a simulated driver charges there. At Ctrl-C
+    or SIGTERM the station ends in good order: contactors open, transactions end and are delivered or kept;
+    a second signal ends it at once. Exit code 0; 2 if it could not begin; 1 if nobody reads what it prints.
     """
     if start is not None and clock.kind == "wall":
         raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
@@ -127,22 +133,24 @@ async def _controlled(
     def emit(event: str, fields: dict[str, Any]) -> None:
         if event == "ocpp":
             fields = ocpp_event(fields["dir"], fields["data"])
-        pipe.emit(event_line(running.clock, event, fields))
+        pipe.emit(event_line(station.utc(), event, fields))
 
     station.watch(emit)
     running.catch_signals(pipe.stop)
-    say(_where(station, running))
+    say(_where(station))
     emit(
         "ready",
         {"protocol": PROTOCOL_VERSION, "identity": station.identity, "version": _version()},
     )
-    visitor = Visitor(station, default_vehicle(config), running.seed) if drive else None
+    visitor = Visitor(station, default_vehicle(config), running.seed, say) if drive else None
     station.start()
     if visitor is not None:
         visitor.start()
     if duration_s is not None:
         running.clock.call_at(running.clock.now() + duration_s, pipe.stop)
     await pipe.run()
+    if visitor is not None:
+        visitor.stop()
     await running.close()
     await pipe.close()
     return 0
@@ -154,38 +162,67 @@ async def _watched(
     """For a person: a line for whatever matters."""
     running = Running(config, **options)
     station = await running.open()
-    words = Words(running.clock, frames)
+    printer = Printer(lambda: running.stop("nobody reads"))
+    words = Words(station.utc, printer, frames)
+    patience = Patience(station.wire, lambda: station.failed_attempts, words.say)
+    visitor = Visitor(station, default_vehicle(config), running.seed, words.say) if drive else None
     station.watch(words.event)
-    say(_where(station, running))
-    running.catch_signals(lambda: running.stop("signal"))
+    station.watch(patience.event)
+
+    def interrupted() -> None:
+        say("ending in good order; Ctrl-C again ends at once")
+        running.stop("signal")
+
+    running.catch_signals(interrupted)
+    for line in _beginning(config, station, running, drive):
+        printer(line)
     station.start()
-    visitor = Visitor(station, default_vehicle(config), running.seed)
-    if drive:
+    if visitor is not None:
         visitor.start()
+    await _until_the_end(running, duration_s)
+    if visitor is not None:
+        visitor.stop()
+    patience.stop()
+    await running.close()
+    words.goodbye(station.charge_point.outbox.queued, config.storage is not None)
+    return UNREAD if printer.broken else 0
+
+
+async def _until_the_end(running: Running, duration_s: float | None) -> None:
+    """Wait until something asks for the end, or for `duration_s` of station time."""
     clock = running.clock
-    if isinstance(clock, SteppedClock):
-        assert duration_s is not None
-        stepping = asyncio.create_task(clock.run_until(clock.now() + duration_s))
-        ending = asyncio.create_task(running.end.wait())
-        await asyncio.wait({stepping, ending}, return_when=asyncio.FIRST_COMPLETED)
-        stepping.cancel()
-        ending.cancel()
-    else:
+    if not isinstance(clock, SteppedClock):
         if duration_s is not None:
             clock.call_at(clock.now() + duration_s, lambda: running.stop("time"))
         await running.end.wait()
-    visitor.stop()
-    await running.close()
-    words.goodbye(station)
-    return 0
+        return
+    assert duration_s is not None
+    stepping = asyncio.create_task(clock.run_until(clock.now() + duration_s))
+    ending = asyncio.create_task(running.end.wait())
+    await asyncio.wait({stepping, ending}, return_when=asyncio.FIRST_COMPLETED)
+    stepping.cancel()
+    ending.cancel()
 
 
-def _where(station: Station, running: Running) -> str:
-    """The first line: who connects where."""
-    url = station.link.settings.url
-    if running.csms is not None:
-        return f"{station.identity}: no --csms given, so an embedded central system was started; connecting to {url}"
-    return f"{station.identity}: connecting to {url}"
+def _beginning(config: StationConfig, station: Station, running: Running, drive: bool) -> list[str]:
+    """Who connects where, what will happen, and what will be left of it."""
+    lines = [] if running.csms is None else ["No --csms given: an embedded central system was started."]
+    lines.append(_where(station))
+    if drive:
+        lines.append("A simulated driver comes, charges and leaves, again and again.")
+    else:
+        lines.append(
+            "Nothing is plugged in: --drive sends a simulated driver, --control stdio takes commands."
+        )
+    if config.storage is None:
+        lines.append("Transactions and settings are not kept: there is no storage.")
+    else:
+        lines.append(f"Transactions and settings are kept in {config.storage}.")
+    return lines
+
+
+def _where(station: Station) -> str:
+    return f"{station.identity} connects to {station.link.settings.url}"
 
 
 def _version() -> str:

@@ -26,6 +26,9 @@ from hal.simulated.vehicle import Vehicle, vehicle_from
 LINGER_S = 0.02
 """How long a stepped clock waits after each frame for a central system that is not ours."""
 
+SAME_SIGNAL_S = 0.1
+INTERRUPTED = 130  # 128 + SIGINT
+
 
 def run_async(work: Coroutine[Any, Any, int]) -> int:
     """Run `work` on uvloop where it is installed, else on asyncio's own loop."""
@@ -90,7 +93,6 @@ class Running:
         )
         self._trace_path = trace
         self._trace: Trace | None = None
-        self._signals = 0
 
     async def open(self) -> Station:
         """Start the embedded central system if there is no other, and assemble the station."""
@@ -114,9 +116,9 @@ class Running:
     def _record(self, event: str, fields: dict[str, Any]) -> None:
         assert self._trace is not None
         if event == "ocpp":
-            self._trace.frame(self.clock.now(), fields["dir"] == "tx", fields["data"])
+            self._trace.frame(self.station.utc(), fields["dir"] == "tx", fields["data"])
         else:
-            self._trace.event(self.clock.now(), event, **fields)
+            self._trace.event(self.station.utc(), event, **fields)
 
     def stop(self, reason: str) -> None:
         """The process should end, in good order."""
@@ -124,13 +126,19 @@ class Running:
         self.end.set()
 
     def catch_signals(self, on_first: Callable[[], None]) -> None:
-        """SIGINT and SIGTERM end in good order; a second one ends at once."""
+        """SIGINT and SIGTERM end in good order; a second one ends at once.
+
+        Within `SAME_SIGNAL_S` it is still the first: timeout(1) signals the process and then its whole group.
+        """
+        first_at: float | None = None
 
         def caught() -> None:
-            self._signals += 1
-            if self._signals > 1:
-                os._exit(130)
-            on_first()
+            nonlocal first_at
+            if first_at is None:
+                first_at = time.monotonic()
+                on_first()
+            elif time.monotonic() - first_at > SAME_SIGNAL_S:
+                os._exit(INTERRUPTED)
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -148,11 +156,11 @@ class Running:
             self._trace.close()
 
 
-def event_line(clock: Clock, event: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """An event of the control protocol, with the station's time and, where they differ, the real one."""
-    now, real = clock.now(), time.time()
-    line: dict[str, Any] = {"event": event, "t": format_time(now)}
-    if abs(now - real) > 1.0:
+def event_line(at: float, event: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """An event of the control protocol at a moment of the station's time; with the real one if they differ."""
+    real = time.time()
+    line: dict[str, Any] = {"event": event, "t": format_time(at)}
+    if abs(at - real) > 1.0:
         line["real_t"] = format_time(real)
     return line | fields
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 from chargepoint.domain import chance
 from chargepoint.station import Station
-from hal.api import PilotState
-from hal.clock import Timer
+from hal.api import DeviceError, PilotState, Timer
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import Vehicle
 
@@ -23,10 +22,13 @@ ID_TAG = "DRIVER"
 class Visitor:
     """Uses the first connector over and over, in the station's time."""
 
-    def __init__(self, station: Station, vehicle: Vehicle, seed: int) -> None:
+    def __init__(
+        self, station: Station, vehicle: Vehicle, seed: int, complain: Callable[[str], None]
+    ) -> None:
         self._station = station
         self._vehicle = vehicle
         self._seed = seed
+        self._complain = complain
         self._visits = 0
         self._came_at = 0.0
         self._timer: Timer | None = None
@@ -43,8 +45,7 @@ class Visitor:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _later(self, seconds: float, action: object) -> None:
-        assert callable(action)
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
         clock = self._station.clock
         self._timer = clock.call_at(clock.now() + seconds, action)
 
@@ -54,7 +55,11 @@ class Visitor:
         soc = 20 + 40 * chance.draw(self._seed, self._station.identity, "arrival", self._visits)
         self._came_at = self._station.clock.now()
         if self._evse.vehicle is None:
-            self._evse.plug_in(replace(self._vehicle), soc_percent=round(soc, 1))
+            try:
+                self._evse.plug_in(self._vehicle, soc_percent=round(soc, 1))
+            except DeviceError as error:
+                self._complain(f"the simulated driver stays away: {error}")
+                return
         self._later(SWIPES_AFTER_S, self._swipe)
 
     def _swipe(self) -> None:

@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+from chargepoint.control.events import ocpp_event
+from chargepoint.csms.transcript import Frames
 from chargepoint.ocpp16.times import format_time
-from chargepoint.station import Station
-from chargepoint.trace import redact
-from hal.api import Clock
+from hal.api import Clock, Timer
 
-LONGEST_FRAME = 400
+LONGEST_PAYLOAD = 400
+STILL_AFTER_S = 60.0
+STILL_AT_LEAST_EVERY_S = 3600.0
+
+UNREAD = 1
+"""The exit code when nobody took what was printed."""
+
+
+class Printer:
+    """Prints lines; when nobody can take them any more it calls `gone` once and is silent from then on."""
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self._gone = gone
+        self.broken = False
+
+    def __call__(self, text: str) -> None:
+        if self.broken:
+            return
+        try:
+            click.echo(text)
+        except OSError:  # the reader of the pipe is gone, or the disk is full
+            self.broken = True
+            self._gone()
 
 
 class Words:
-    """Prints one line per event worth knowing; frames only if asked for."""
+    """Prints one line per event worth knowing; frames only if asked for. `utc` is the station's time."""
 
-    def __init__(self, clock: Clock, frames: bool) -> None:
-        self._clock = clock
-        self._frames = frames
-        self._energy_wh = 0
+    def __init__(
+        self, utc: Callable[[], float], print_line: Callable[[str], None], frames: bool, date: bool = True
+    ) -> None:
+        self._utc = utc
+        self._print = print_line
+        self._frames = Frames(LONGEST_PAYLOAD) if frames else None
+        self._date = date
+        self._online = False
         self._transactions = 0
+
+    def say(self, text: str) -> None:
+        """One line with the station's time before it."""
+        self._print(f"{stamp(self._utc(), self._date)}  {text}")
 
     def event(self, event: str, fields: dict[str, Any]) -> None:
         """One event of the station."""
         text = self._text(event, fields)
         if text is not None:
-            click.echo(f"{format_time(self._clock.now())[:19].replace('T', ' ')}  {text}")
+            self.say(text)
 
     def _text(self, event: str, fields: dict[str, Any]) -> str | None:
         if event == "ocpp":
-            return frame_text(fields["dir"], fields["data"]) if self._frames else None
+            return None if self._frames is None else frame_line(self._frames, fields)
         if event == "connection":
-            return "connected" if fields["online"] else f"not connected: {fields['reason']}"
+            return self._connection(fields["online"], fields.get("reason", ""))
         if event == "registration":
             return f"registration {fields['status']}, interval {fields['interval_s']} s"
         if event == "status":
@@ -41,10 +72,7 @@ class Words:
             where = f"connector {fields['connector']}" if fields["connector"] else "station"
             return f"{where}  {fields['status']}{code}"
         if event == "limit":
-            return (
-                f"connector {fields['connector']}  offers {fields['offered_a']:g} A"
-                f" ({fields['offered_w'] / 1000:.1f} kW): {fields['because']}"
-            )
+            return limit_text(fields)
         if event == "transaction":
             return self._transaction(fields)
         if event == "reboot":
@@ -53,10 +81,15 @@ class Words:
             return f"error: {fields['message']}"
         return None
 
-    def _transaction(self, fields: dict[str, Any]) -> str | None:
+    def _connection(self, online: bool, reason: str) -> str:
+        was_online, self._online = self._online, online
+        if online:
+            return "connected"
+        return f"{'disconnected' if was_online else 'not connected'}: {reason}"
+
+    def _transaction(self, fields: dict[str, Any]) -> str:
         where, phase = f"connector {fields['connector']}", fields["phase"]
         if phase == "started":
-            self._start = fields["meter_wh"]
             return f"{where}  transaction started by {fields['id_tag']} at {fields['meter_wh']} Wh"
         if phase == "confirmed":
             return f"{where}  transaction has the number {fields['transaction_id']}"
@@ -65,15 +98,70 @@ class Words:
             return f"{where}  transaction ended at {fields['meter_wh']} Wh ({fields['reason']})"
         return f"{where}  transaction delivered"
 
-    def goodbye(self, station: Station) -> None:
-        """The last line."""
-        waiting = station.charge_point.outbox.queued
-        kept = f"; {waiting} messages wait in the store" if waiting else ""
-        click.echo(f"ended in good order after {self._transactions} transactions{kept}")
+    def goodbye(self, waiting: int, kept: bool) -> None:
+        """The last line; `waiting` messages were not delivered."""
+        fate = "kept for the next start" if kept else "lost, because nothing is stored"
+        rest = f"; {_counted(waiting, 'message')} not delivered, {fate}" if waiting else ""
+        self._print(f"ended in good order after {_counted(self._transactions, 'transaction')}{rest}")
 
 
-def frame_text(direction: str, data: bytes) -> str:
-    """A frame on one line, shortened."""
-    text = redact(data)
-    arrow = "->" if direction == "tx" else "<-"
-    return f"{arrow} {text if len(text) <= LONGEST_FRAME else text[:LONGEST_FRAME] + ' …'}"
+class Patience:
+    """Says that there is still no connection: after a minute, then at intervals that double up to an hour.
+
+    `wire` is real time, `attempts` counts the connections that failed since there was one.
+    """
+
+    def __init__(self, wire: Clock, attempts: Callable[[], int], say: Callable[[str], None]) -> None:
+        self._wire = wire
+        self._attempts = attempts
+        self._say = say
+        self._wait_s = STILL_AFTER_S
+        self._timer: Timer | None = None
+
+    def event(self, event: str, fields: dict[str, Any]) -> None:
+        """One event of the station; those of the connection matter."""
+        if event != "connection":
+            return
+        if fields["online"]:
+            self.stop()
+        elif self._timer is None:
+            self._wait_s = STILL_AFTER_S
+            self._wait()
+
+    def stop(self) -> None:
+        """Say nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self) -> None:
+        self._timer = self._wire.call_at(self._wire.now() + self._wait_s, self._still)
+
+    def _still(self) -> None:
+        if attempts := self._attempts():
+            self._say(f"still not connected after {_counted(attempts, 'attempt')}")
+        self._wait_s = min(2 * self._wait_s, STILL_AT_LEAST_EVERY_S)
+        self._wait()
+
+
+def stamp(at: float, date: bool = True) -> str:
+    """A moment in UTC, to the second."""
+    text = format_time(at)[:19].replace("T", " ")
+    return f"{text}Z" if date else text[11:]
+
+
+def frame_line(frames: Frames, fields: dict[str, Any]) -> str:
+    """A frame on one line: arrow, action, payload, without secrets."""
+    return frames.line("", fields["dir"] == "tx", ocpp_event(fields["dir"], fields["data"])["frame"])
+
+
+def limit_text(fields: dict[str, Any]) -> str:
+    """What a connector offers, and why."""
+    return (
+        f"connector {fields['connector']}  offers {fields['offered_a']:g} A"
+        f" ({fields['offered_w'] / 1000:.1f} kW): {fields['because']}"
+    )
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

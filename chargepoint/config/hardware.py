@@ -15,6 +15,7 @@ from hal.registry import driver_names
 __all__ = ["ConnectorConfig", "DriverConfig"]
 
 _AC_MOST_A = 80.0  # what a control pilot can announce (IEC 61851-1, table A.8)
+_START_GRACE_S = {"ac": 5.0, "dc": 20.0}  # dc tests the insulation and charges its output first
 
 
 class DriverConfig(Section):
@@ -125,4 +126,5 @@ class ConnectorConfig(Section):
             phases=self.phases,
             tethered=tethered,
             lockable=not tethered if self.lock == "auto" else self.lock,
+            start_grace_s=_START_GRACE_S[self.current],
         )

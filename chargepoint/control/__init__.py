@@ -27,6 +27,12 @@ class BadCommand(Exception):
     code = "bad_json"
 
 
+class BrokenOff(Exception):
+    """A command that did not come to its end, because everything ends."""
+
+    code = "bad_state"
+
+
 def read_command(text: bytes) -> Command:
     """The command in a line or a request body; raises `BadCommand` if it is not one JSON object in UTF-8.
 

@@ -7,10 +7,10 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from chargepoint.control import BadCommand, Perform, Reply, answer, read_command, refusal
+from chargepoint.control import BadCommand, BrokenOff, Command, Perform, Reply, answer, read_command, refusal
 from chargepoint.trace import json_line
 
 MAX_LINE = 16 * 1024 * 1024
@@ -31,17 +31,23 @@ class StdioControl:
     def __init__(self, perform: Perform, stdin: int = 0, stdout: int = 1) -> None:
         self._perform = perform
         self._input = _Input(stdin)
-        self._output = _Output(stdout, self._input.wake)
+        self._output = _Output(stdout, self._interrupt)
         self._stopped = False
+        self._under_way: asyncio.Future[Reply] | None = None
 
     def emit(self, event: dict[str, Any]) -> None:
         """Write one event; also before and after `run`."""
         self._output.write(json_line(event))
 
     def stop(self) -> None:
-        """End `run` as `shutdown` does, after the command under way."""
+        """End `run` as `shutdown` does; a command that is still under way is broken off, and told so."""
         self._stopped = True
+        self._interrupt()
+
+    def _interrupt(self) -> None:
         self._input.wake()
+        if self._under_way is not None:
+            self._under_way.cancel()
 
     async def run(self) -> str:
         """Serve until the end, and say why it came: `eof`, `shutdown` or `broken_pipe`."""
@@ -75,10 +81,25 @@ class StdioControl:
         except BadCommand as error:
             self._reply(refusal(error))
             return
-        reply = await answer(self._perform, command)
+        reply = await answer(self._perform_until_the_end, command)
         self._reply(reply)
         if command.get("cmd") == "shutdown" and reply["ok"]:
             self._stopped = True
+
+    def _perform_until_the_end(self, command: Command) -> Reply | Awaitable[Reply]:
+        fields = self._perform(command)
+        return self._until_the_end(fields) if isinstance(fields, Awaitable) else fields
+
+    async def _until_the_end(self, work: Awaitable[Reply]) -> Reply:
+        self._under_way = asyncio.ensure_future(work)
+        try:
+            return await self._under_way
+        except asyncio.CancelledError:
+            if not self._ended():  # somebody cancels `run` itself
+                raise
+            raise BrokenOff("broken off, because the station ends") from None
+        finally:
+            self._under_way = None
 
     def _reply(self, reply: Reply) -> None:
         try:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from chargepoint.domain import deadlines, ending, lock, offer, running
+from chargepoint.domain.ending import Finishing, Stop
 from chargepoint.domain.limits import Allowance, Charging, Hardware
-from chargepoint.domain.metering import whole_wh
+from chargepoint.domain.running import Claim
 from chargepoint.domain.transaction import Transaction
 from hal.api import (
-    AC_MINIMUM_A,
     CONNECTED,
     NOTHING,
     DeviceError,
     Evse,
-    Fault,
     FaultKind,
     Limit,
     MeterReading,
@@ -27,58 +25,31 @@ from hal.api import (
 if TYPE_CHECKING:
     from chargepoint.domain.connectors import Connectors
 
-FINAL_READING_WITHIN_S = 10.0
-KEEP_EVERY_S = 60.0
-STOPS_AT_ONCE = frozenset({FaultKind.GROUND, FaultKind.OVER_CURRENT, FaultKind.WELDED, FaultKind.NOT_CLOSING})
-EMERGENCY_STOP = Fault(FaultKind.OTHER, info="emergency stop", vendor_code="EmergencyStop")
-
-
-class Finishing(StrEnum):
-    """Why a connector that runs no transaction is not free yet."""
-
-    TRANSACTION = "transaction"  # one ended and the cable is still in
-    TIMEOUT = "timeout"  # plugged in, and nobody was authorised in time (errata 3.20, B6)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Somebody may charge here as soon as everything else is ready."""
-
-    id_tag: str
-    parent: str | None = None
-    profile: Any = None  # the charging profile a remote start brought
-    reservation_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Somebody or something asked for the end of the transaction."""
-
-    reason: str
-    id_tag: str | None = None
-
 
 class Connector:
     """Facts about one connector and what follows from them (OCPP 1.6 §4.9, IEC 61851-1).
 
     Every event edits facts and asks the turn to `settle`; the status is a function of the facts
     (`ocpp16.status`), the hardware gets one limit. Moments named `_until`, `_since` are on the station's
-    clock, not UTC.
+    clock, not UTC. The rules that settle applies stand in `running`, `ending`, `offer`, `lock` and
+    `deadlines`.
     """
 
     __slots__ = (
         "_due",
-        "_kept_at",
         "_timer",
         "allowance",
         "applied",
+        "began",
+        "blocked_since",
         "claim",
         "evse",
-        "faulted_since",
         "finishing",
         "held_by",
         "id",
         "invited_until",
+        "kept_at",
+        "letting_go",
         "offer",
         "operative",
         "pluggedness",
@@ -87,11 +58,12 @@ class Connector:
         "share",
         "share_because",
         "shared",
+        "starting",
         "stop",
+        "stopping_since",
         "transaction",
         "unlocking",
         "unstored",
-        "withheld_before",
     )
 
     def __init__(self, id: int, evse: Evse, shared: Connectors) -> None:
@@ -101,25 +73,28 @@ class Connector:
         self.claim: Claim | None = None
         self.transaction: Transaction | None = None
         self.unstored = False  # the transaction exists only in memory so far
+        self.starting = False  # it has just begun, and the vehicle has not reacted to its first offer
         self.stop: Stop | None = None
+        self.began: float | None = None  # when the transaction did; None: before this start of the station
+        self.stopping_since = 0.0  # when its stop was noted
         self.finishing: Finishing | None = None
-        self.held_by: tuple[str, str | None] | None = None  # whose card (tag, parent) lets the cable go
+        self.held_by: lock.Holder | None = None
+        self.letting_go = False  # the plug was told to be released, and has not been seen open yet
         self.unlocking = False  # a command wants the plug released
         self.operative = True
         self.scheduled = False  # becomes inoperative when its use ends
-        self.faulted_since: float | None = None
+        self.blocked_since: float | None = None
         self.preparing_since: float | None = None
         self.invited_until: float | None = None  # the vehicle was just offered energy and may take its time
-        self.withheld_before = False  # the offer before the invitation was nothing, within a transaction
-        self.pluggedness = evse.plugged
+        self.pluggedness = self.occupied
         self.allowance: Allowance | None = None
         self.share: Limit | None = None  # part of a maximum shared with other connectors; None: not limited
         self.share_because = ""
         self.offer = NOTHING  # what the vehicle may draw while it is connected
         self.applied = NOTHING  # what the hardware was told last
+        self.kept_at = 0.0  # when the progress of the transaction was last stored
         self._timer: Timer | None = None
         self._due = inf
-        self._kept_at = 0.0
 
     # --- facts that follow from facts ---------------------------------------------------------------
 
@@ -129,14 +104,34 @@ class Connector:
         return self.evse.pilot in CONNECTED
 
     @property
-    def faulted(self) -> bool:
+    def occupied(self) -> bool:
+        """A cable is in the socket, or a vehicle at the cable."""
+        return self.evse.plugged or self.connected
+
+    @property
+    def blocked(self) -> bool:
         """Something prevents charging."""
         return any(fault.blocking for fault in self.evse.faults)
 
     @property
+    def faulted(self) -> bool:
+        """The station prevents charging; trouble with a vehicle's pilot alone is no fault (OCPP 1.6 §7.6)."""
+        return any(
+            fault.blocking and not (fault.kind is FaultKind.PILOT and self.occupied)
+            for fault in self.evse.faults
+        )
+
+    @property
+    def ending(self) -> bool:
+        """A stop was noted, and the last reading is still awaited."""
+        return self.transaction is not None and not self.transaction.running
+
+    @property
     def withheld(self) -> bool:
         """A transaction runs and gets no energy because of us."""
-        return self.transaction is not None and self.transaction.running and self.offer.zero
+        if self.transaction is None or self.ending:
+            return False
+        return self.offer.zero or self.evse.pilot in (PilotState.E, PilotState.F)
 
     @property
     def invited(self) -> bool:
@@ -146,44 +141,35 @@ class Connector:
     @property
     def idle(self) -> bool:
         """Nobody uses this connector or is about to."""
-        return (
-            self.transaction is None and self.claim is None and not self.evse.plugged and not self.connected
-        )
+        return self.transaction is None and self.claim is None and not self.occupied
 
     @property
     def preparing(self) -> bool:
         """Claimed by a cable or a card, and no transaction runs or just ended."""
-        return (
-            self.transaction is None
-            and self.finishing is None
-            and self.operative
-            and (self.claim is not None or self.evse.plugged or self.connected)
-        )
+        return self.transaction is None and self.finishing is None and self.operative and not self.idle
 
     @property
     def usable(self) -> bool:
         """A new user may claim it."""
-        return (
-            self.operative
-            and not self.scheduled
-            and not self.faulted
-            and not self.shared.faulted
-            and self.transaction is None
-        )
+        return not self.scheduled and self._serves()
 
-    def can_start(self) -> bool:
-        """Everything a transaction needs is there (OCPP 1.6 §4.8)."""
-        return (
-            self.claim is not None
-            and self.connected
-            and self.usable
-            and self.finishing is None
-            and self.held_by is None
-            and self.shared.may_charge()
-            and (self.evse.locked or not self.evse.info.lockable)
-        )
+    @property
+    def ready(self) -> bool:
+        """Whoever has claimed it can charge, once the plug is locked (OCPP 1.6 §4.8)."""
+        free = self.finishing is None and self.held_by is None
+        return free and self.connected and self._serves() and self.shared.may_charge()
+
+    def _serves(self) -> bool:
+        broken = self.blocked or self.shared.faulted
+        return self.operative and not broken and self.transaction is None and not self.unlocking
 
     # --- events -------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take charge of the hardware; whatever it was told before, nothing flows yet."""
+        self.evse.listener = self
+        self.evse.permit(NOTHING)
+        self.shared.turn.settle(self)
 
     def evse_changed(self) -> None:
         """Pilot, plug, contactor, lock or faults may have changed (hal.api.EvseListener)."""
@@ -193,7 +179,11 @@ class Connector:
     def claimed(self, claim: Claim) -> None:
         """Somebody was authorised for this connector."""
         self.claim = claim
-        self.finishing = None
+        if self.finishing is not None:
+            self.finishing = None
+            self.keep()
+        if self.shared.time.clock.now() >= deadlines.preparing_ends_at(self):
+            self.preparing_since = None  # a cable alone has waited for too long, but not this user
         self.shared.turn.settle(self)
 
     def claim_dropped(self) -> None:
@@ -203,52 +193,69 @@ class Connector:
 
     def stop_asked(self, reason: str, id_tag: str | None = None) -> None:
         """End the transaction, if one runs; the first reason counts."""
-        if self.transaction is not None and self.transaction.running and self.stop is None:
+        if self.transaction is not None and not self.ending and self.stop is None:
             self.stop = Stop(reason, id_tag)
         self.shared.turn.settle(self)
 
     def released(self) -> None:
         """The card that holds the cable was presented, or a command unlocks it."""
-        self.held_by = None
+        if self.held_by is not None:
+            self.held_by = None
+            self.keep()
         self.shared.turn.settle(self)
+
+    def unlock_asked(self) -> None:
+        """Whatever holds the plug ends, and nobody else gets it before `unlocking` is over (§5.18)."""
+        self.unlocking = True
+        if self.occupied:
+            self.claim = None
+        self.stop_asked("UnlockCommand")
+        self.released()
 
     def availability_asked(self, operative: bool) -> bool:
         """Change the commanded availability; False if it has to wait until the present use ends (§5.2)."""
         if operative:
             self.operative, self.scheduled = True, False
-        elif self.transaction is not None or self.preparing:
+        elif self.transaction is not None or (self.preparing and not self.faulted):
             self.scheduled = True
         else:
-            self.operative, self.finishing, self.scheduled = False, None, False
-        self._keep()
+            self._become_inoperative()
+        self.keep()
         self.shared.turn.settle(self)
         return operative or not self.scheduled
+
+    def _become_inoperative(self) -> None:
+        self.operative, self.scheduled = False, False
+        self.claim = self.finishing = None
 
     # --- the heart ----------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Bring transaction and limits in line with the facts; `withdraw` and `energise` bring the hardware."""
+        """Bring everything in line with the facts but the hardware: `withdraw` and `energise` do that."""
         self._follow_plug()
-        self._follow_timeouts()
-        if self.claim is not None and self.connected and self.usable and self.evse.info.lockable:
-            self.evse.lock(True)
-        if self.can_start():
-            self._start()
-        elif self.transaction is not None and self.transaction.running and (stop := self._stop()):
-            self._note_stop(stop)
-        if self.transaction is not None and self.transaction.stopping_at is not None:
-            self._finish_stop()
+        deadlines.follow(self)
+        lock.engage(self)
+        if self.claim is not None and self.ready and lock.secured(self):
+            running.start(self, self.claim)
+        elif self.transaction is not None and not self.ending and (stop := ending.why(self)):
+            ending.note(self, stop)
+        if self.ending:
+            ending.complete(self)
         if self.scheduled and self.idle:
-            self.operative, self.scheduled = False, False
-            self._keep()
-        self._follow_limit()
-        self._ask_again()
+            self._become_inoperative()
+            self.keep()
+        offer.follow(self)
+        running.keep_progress(self)
+        self._arm(deadlines.next_at(self))
 
     def announce(self) -> None:
         """Tell everybody who derives something from the facts, then let the lock follow."""
         self.shared.listener.connector_changed(self)
-        if self.evse.info.lockable and not self.evse.closed and self._may_unlock():
-            self.evse.lock(False)
+        lock.release(self)
+
+    def entitlement(self) -> Limit:
+        """What the transaction may draw, as long as nothing has to be shared."""
+        return offer.entitlement(self)
 
     def permitted(self) -> Limit:
         """What may flow now."""
@@ -256,7 +263,7 @@ class Connector:
 
     def withdraw(self) -> None:
         """Take away at once what is not permitted any more."""
-        self._permit(smaller(self.applied, self.permitted()))
+        self._permit(offer.smaller(self.applied, self.permitted()))
 
     def energise(self) -> None:
         """Grant what is permitted; only after the commit."""
@@ -275,252 +282,29 @@ class Connector:
         if limit != self.applied:
             self.applied = limit
             self.evse.permit(limit)
-            if self.transaction is not None and not self.transaction.running:
+            if self.ending:
                 self.shared.turn.settle(self)
 
     def stored(self) -> None:
         """Everything up to here survives a power cut."""
         self.unstored = False
 
-    def undo_start(self) -> None:
-        """The transaction could not be stored, so it never was."""
-        transaction, self.transaction, self.unstored = self.transaction, None, False
-        self.claim = self.stop = None
-        if transaction is not None:
-            self.shared.forget(transaction)
-            self.shared.limiter.transaction_ended(transaction)
-        self.shared.turn.settle(self)
-
     # --- steps of settle ----------------------------------------------------------------------------
 
     def _follow_plug(self) -> None:
-        plugged = self.evse.plugged or self.connected
-        if plugged != self.pluggedness:
-            self.pluggedness = plugged
-            if plugged:
-                self.shared.reception.plugged(self)
-            elif self.transaction is None:
-                self.claim = None  # the user left before anything started (B1)
-        if not plugged:
-            self.held_by = None
-            if self.finishing is not None:
-                self.finishing = None
-                self._keep()
-
-    def _follow_timeouts(self) -> None:
-        now = self.shared.time.clock.now()
-        if not self.preparing:
-            self.preparing_since = None
-        elif self.preparing_since is None:
-            self.preparing_since = now
-        timeout_s = self.shared.policy.connection_timeout_s
-        if self.preparing_since is not None and timeout_s and now >= self.preparing_since + timeout_s:
-            self._preparing_expired()
-        if not self.faulted:
-            self.faulted_since = None
-        elif self.faulted_since is None:
-            self.faulted_since = now
-        if self.faulted or self.shared.faulted:
-            self.claim = None  # whoever was about to start here has to ask again
-
-    def _preparing_expired(self) -> None:
-        """ConnectionTimeOut since Preparing began (errata 3.20, 3.89)."""
-        if not (self.evse.plugged or self.connected):
+        """A user leaves with the cable, or finds that nothing works; a new cable finds a user."""
+        gone = self.pluggedness and not self.occupied
+        self.pluggedness = self.occupied
+        if (gone and self.transaction is None) or self.blocked or self.shared.faulted:
             self.claim = None
-            self.preparing_since = None
-        elif self.claim is None and self.shared.finishes_unattended:
-            self.finishing = Finishing.TIMEOUT
-            self.preparing_since = None
-            self._keep()
-
-    def _start(self) -> None:
-        claim = self.claim
-        reading = self.reading()
-        if claim is None or reading is None:
-            return
-        utc = self.shared.time.utc()
-        transaction = Transaction(
-            key=self.shared.next_transaction_key(),
-            connector=self.id,
-            id_tag=claim.id_tag,
-            parent=claim.parent,
-            started_at=utc,
-            meter_start_wh=whole_wh(reading.energy_wh),
-            reservation_id=claim.reservation_id,
-            last_at=utc,
-            last_wh=reading.energy_wh,
-        )
-        self.transaction, self.unstored, self.claim, self.stop = transaction, True, None, None
-        self.share = None
-        self._kept_at = self.shared.time.clock.now()
-        self.shared.limiter.transaction_started(transaction, claim.profile)
-        self.shared.save(transaction)
-        self.shared.listener.transaction_started(self, transaction, reading)
-
-    def _stop(self) -> Stop | None:
-        """Why the transaction must end now, if it must."""
-        transaction = self.transaction
-        assert transaction is not None
-        if self.stop is not None:
-            return self.stop
-        if EMERGENCY_STOP in self.evse.faults:
-            return Stop("EmergencyStop")
-        policy = self.shared.policy
-        if self.evse.pilot is PilotState.A and not self.faulted:
-            gone = not self.evse.plugged and not self.evse.info.tethered
-            if gone or policy.stop_on_ev_side_disconnect:
-                return Stop("EVDisconnected")
-        if transaction.deauthorized and policy.stop_on_invalid_id and self.energy_left_wh() <= 0:
-            return Stop("DeAuthorized")
-        if self.faulted_since is not None and self.shared.time.clock.now() >= self._fault_ends_at():
-            return Stop("Other")
-        return None
-
-    def _fault_ends_at(self) -> float:
-        """When the present fault ends the transaction."""
-        assert self.faulted_since is not None
-        if any(fault.blocking and fault.kind in STOPS_AT_ONCE for fault in self.evse.faults):
-            return self.faulted_since
-        after_s = self.shared.behaviour.fault_stops_transaction_after_s
-        return inf if after_s is None else self.faulted_since + after_s
-
-    def energy_left_wh(self) -> float:
-        """What a transaction with an invalid tag may still take (OCPP 1.6 §9.1.15)."""
-        transaction, reading = self.transaction, self.reading()
-        if transaction is None or reading is None:
-            return 0.0
-        limit_wh = self.shared.policy.max_energy_on_invalid_id_wh
-        return transaction.meter_start_wh + limit_wh - reading.energy_wh if limit_wh else 0.0
-
-    def _note_stop(self, stop: Stop) -> None:
-        transaction = self.transaction
-        assert transaction is not None
-        transaction.stopping_at = max(self.shared.time.utc(), transaction.started_at)
-        transaction.stopping_reason = stop.reason
-        transaction.stopping_tag = stop.id_tag
-        self.shared.save(transaction)
-
-    def _finish_stop(self) -> None:
-        """Write the stop record once the contactor is open and was read after that, or after 10 s."""
-        transaction = self.transaction
-        assert transaction is not None and transaction.stopping_at is not None
-        reading = self.reading()
-        offset_s = self.shared.time.offset_s
-        late = self.shared.time.utc() >= transaction.stopping_at + FINAL_READING_WITHIN_S
-        fresh = reading is not None and reading.time + offset_s >= transaction.stopping_at - 0.001
-        if not late and (self.evse.closed or not fresh or not self.applied.zero):
-            return
-        self.end(reading)
-
-    def end(self, reading: MeterReading | None) -> None:
-        """The transaction is over; `reading` is its last, None if the meter is silent."""
-        transaction = self.transaction
-        assert transaction is not None and transaction.stopping_at is not None
-        last_wh = transaction.last_wh or 0.0
-        energy_wh = max(last_wh, reading.energy_wh) if reading is not None else last_wh
-        transaction.stopped_at = transaction.stopping_at
-        transaction.meter_stop_wh = max(whole_wh(energy_wh), transaction.meter_start_wh)
-        transaction.reason = transaction.stopping_reason
-        transaction.last_at, transaction.last_wh = transaction.stopped_at, energy_wh
-        self.shared.listener.transaction_stopped(self, transaction, reading)
-        self.shared.save(transaction)
-        self.shared.limiter.transaction_ended(transaction)
-        self.transaction = self.stop = None
-        plugged = self.evse.plugged or self.connected
-        self.finishing = Finishing.TRANSACTION if plugged else None
-        unlocks = self.shared.policy.unlock_on_ev_side_disconnect
-        if (
-            plugged
-            and not self.unlocking
-            and (
-                transaction.reason == "DeAuthorized"
-                or (transaction.reason == "EVDisconnected" and not unlocks)
-            )
-        ):
-            self.held_by = (transaction.id_tag, transaction.parent)
-        self._keep()
-
-    def _follow_limit(self) -> None:
-        """What may be offered now, and since when."""
-        transaction = self.transaction
-        self.allowance = self.shared.limiter.allowance(self)
-        before = self.offer
-        self.offer = self._offered()
-        now = self.shared.time.clock.now()
-        if transaction is None or self.offer.zero:
-            self.invited_until = None
-            self.withheld_before = transaction is not None and self.withheld
-        elif before.zero:
-            self.invited_until = now + self.evse.info.start_grace_s
-        elif self.invited_until is not None and (now >= self.invited_until or self.evse.closed):
-            self.invited_until = None
-
-    def _offered(self) -> Limit:
-        transaction = self.transaction
-        if transaction is None or not transaction.running or self.faulted or self.allowance is None:
-            return NOTHING
-        if transaction.deauthorized and self.energy_left_wh() <= 0:
-            return NOTHING
-        limit = self.allowance.limit
-        if self.share is not None:
-            limit = smaller(limit, self.share)
-        if limit.zero or (self.evse.info.current == "ac" and limit.current_a < AC_MINIMUM_A):
-            return NOTHING
-        return limit
-
-    def _may_unlock(self) -> bool:
-        if not self.evse.locked or self.held_by is not None:
-            return False
-        if self.unlocking:
-            return self.transaction is None
-        return self.transaction is None and not (self.claim is not None and self.connected and self.usable)
-
-    def _ask_again(self) -> None:
-        """Arm the one timer of this connector for the next moment at which something may change by itself."""
-        due = inf
-        transaction, now = self.transaction, self.shared.time.clock.now()
-        timeout_s = self.shared.policy.connection_timeout_s
-        if self.preparing_since is not None and timeout_s and now < self.preparing_since + timeout_s:
-            due = self.preparing_since + timeout_s
-        if self.invited_until is not None:
-            due = min(due, self.invited_until)
-        if transaction is not None:
-            if self.faulted_since is not None:
-                due = min(due, self._fault_ends_at())
-            if transaction.stopping_at is not None:
-                due = min(due, transaction.stopping_at - self.shared.time.offset_s + FINAL_READING_WITHIN_S)
-            elif transaction.deauthorized and not self.offer.zero:
-                due = min(due, now + max(1.0, self.energy_left_wh() * 3600 / self._power_w()))
-            if self.allowance is not None and self.allowance.until is not None:
-                due = min(due, self.allowance.until - self.shared.time.offset_s)
-            if self.shared.store.durable and transaction.running:
-                due = min(due, self._keep_progress(transaction, now))
-        self._arm(due)
-
-    def _keep_progress(self, transaction: Transaction, now: float) -> float:
-        """Store the register at least each minute, for the case of a power cut; returns when to come again."""
-        if now >= self._kept_at + KEEP_EVERY_S:
-            self.keep_reading(self.reading())
-        return self._kept_at + KEEP_EVERY_S
-
-    def keep_reading(self, reading: MeterReading | None) -> None:
-        """Remember how far the running transaction has come."""
-        self._kept_at = self.shared.time.clock.now()
-        transaction = self.transaction
-        if transaction is not None and reading is not None and transaction.running:
-            transaction.last_at = max(reading.time + self.shared.time.offset_s, transaction.started_at)
-            transaction.last_wh = max(reading.energy_wh, transaction.last_wh or 0.0)
-            if self.shared.store.durable:
-                self.shared.save(transaction)
-
-    def _power_w(self) -> float:
-        """The most that can flow under the present offer."""
-        info = self.evse.info
-        if self.offer.power_w is not None:
-            return max(self.offer.power_w, 1.0)
-        return max(self.offer.current_a * info.nominal_voltage_v * info.phases, 1.0)
+        if not self.occupied and (self.held_by is not None or self.finishing is not None):
+            self.held_by = self.finishing = None
+            self.keep()
+        if self.occupied and self.claim is None:
+            self.shared.reception.plugged(self)
 
     def _arm(self, due: float) -> None:
+        """Keep the one timer of this connector on the next moment worth looking at."""
         if due == self._due and self._timer is not None:
             return
         if self._timer is not None:
@@ -553,21 +337,16 @@ class Connector:
     def charging(self) -> Charging | None:
         """The running transaction as charging profiles see it."""
         transaction = self.transaction
-        return None if transaction is None else Charging(transaction.key, transaction.started_at)
+        if transaction is None:
+            return None
+        # A correction of UTC must not move a schedule that counts from the start of charging.
+        started_at = transaction.started_at if self.began is None else self.began + self.shared.time.offset_s
+        return Charging(transaction.key, started_at)
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Store what a restart must not change."""
         self.shared.save_connector(self)
 
     def close(self) -> None:
         """Cancel the timer; the hardware stays as it is."""
         self._arm(inf)
-
-
-def smaller(one: Limit, other: Limit) -> Limit:
-    """What both limits allow."""
-    if one.power_w is None or other.power_w is None:
-        power_w = one.power_w if other.power_w is None else other.power_w
-    else:
-        power_w = min(one.power_w, other.power_w)
-    both = Limit(min(one.current_a, other.current_a), power_w)
-    return NOTHING if both.zero else both

@@ -1,11 +1,12 @@
-"""All connectors of one station with what they share: time, store, turn, limits and the operator's choices."""
+"""All connectors of one station, and what they share: time, store, turn, limits, the operator's choices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from chargepoint.domain.connector import Connector, Finishing
+from chargepoint.domain.connector import Connector
+from chargepoint.domain.ending import Finishing
 from chargepoint.domain.limiter import Limiter
 from chargepoint.domain.ports import Behaviour, Policy, Store
 from chargepoint.domain.profiles import ZeroAfterN
@@ -14,7 +15,7 @@ from chargepoint.domain.time import StationTime
 from chargepoint.domain.transaction import KIND as TRANSACTION
 from chargepoint.domain.transaction import Transaction
 from chargepoint.domain.turn import Turn
-from hal.api import CONNECTED, Evse, Fault, MeterReading
+from hal.api import Evse, Fault, MeterReading
 
 CONNECTOR = "connector"
 """Under this kind the store keeps availability and what else a connector must remember."""
@@ -49,8 +50,8 @@ class Connectors:
         "all",
         "behaviour",
         "boot",
-        "going_down",
         "faults",
+        "going_down",
         "limiter",
         "listener",
         "operative",
@@ -144,6 +145,7 @@ class Connectors:
                 "operative": connector.operative,
                 "scheduled": connector.scheduled,
                 "finishing": None if connector.finishing is None else connector.finishing.value,
+                "held_by": connector.held_by,
             },
         )
 
@@ -161,9 +163,10 @@ class Connectors:
             if document is not None:
                 connector.operative = bool(document["operative"])
                 connector.scheduled = bool(document["scheduled"])
-                plugged = connector.evse.plugged or connector.evse.pilot in CONNECTED
-                if document["finishing"] is not None and plugged:
+                if document["finishing"] is not None and connector.occupied:
                     connector.finishing = Finishing(document["finishing"])
+                if (held_by := document.get("held_by")) is not None and connector.occupied:
+                    connector.held_by = held_by[0], held_by[1]
 
     def close(self) -> None:
         """Cancel every timer; the hardware stays as it is."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
-from chargepoint.domain.connector import Connector, smaller
-from chargepoint.domain.limits import Allowance, Maximum, Profile, connector_allowance, station_maximum
+from chargepoint.domain.connector import Connector
+from chargepoint.domain.limits import (
+    PHASES,
+    Allowance,
+    Maximum,
+    Profile,
+    connector_allowance,
+    station_maximum,
+)
+from chargepoint.domain.offer import smaller
 from chargepoint.domain.profiles import ProfileBook, ZeroAfterN
-from chargepoint.domain.sharing import Wish, allocate
+from chargepoint.domain.sharing import Share, Wish, allocate
+from chargepoint.domain.time import Moment
 from chargepoint.domain.transaction import Transaction
-from hal.api import NOTHING, Limit, Timer
+from hal.api import Limit, Timer
 
 if TYPE_CHECKING:
     from chargepoint.domain.connectors import Connectors
@@ -18,17 +29,25 @@ if TYPE_CHECKING:
 OTHERS_FOLLOW_WITHIN_S = 6.0
 """A vehicle told less has this long to follow before its share counts as free (IEC 61851-1: 5 s)."""
 
+FOLLOWED_A = 0.5
+"""A vehicle that draws no more than this above its share, per line, has followed."""
+
+DAY_S = 86_400
+
 
 class Limiter:
     """Charging profiles and shared maxima of one station (OCPP 1.6 §3.13)."""
 
-    __slots__ = ("_free_at", "_shared", "_timer", "book")
+    __slots__ = ("_due", "_lowered_at", "_purge", "_shared", "_sharing", "_timer", "book")
 
     def __init__(self, shared: Connectors, zero_after_n: ZeroAfterN) -> None:
         self._shared = shared
         self.book = ProfileBook(shared.store, zero_after_n)
+        self._sharing = False  # some connector has a share
+        self._lowered_at = -inf  # when a share was last taken away, on the station's clock
         self._timer: Timer | None = None
-        self._free_at = 0.0  # from then on every share taken away counts as free, on the station's clock
+        self._due = inf
+        self._purge: Moment | None = None
 
     def allowance(self, connector: Connector) -> Allowance | None:
         """What a connector may draw by its own profiles and hardware; None without a transaction."""
@@ -47,77 +66,108 @@ class Limiter:
         """Its TxProfiles end with it (§3.13.1)."""
         self.book.drop_transaction(transaction.key)
 
-    def maxima(self) -> list[Maximum]:
-        """Every cap on the sum over the connectors that is in force now."""
-        maximum = station_maximum(self.book.all, self._shared.time.utc())
-        return [] if maximum.value == float("inf") and maximum.until is None else [maximum]
+    def purge(self) -> None:
+        """Forget profiles that are over, now and each midnight; only while the time can be trusted."""
+        self.book.purge(self._shared.time.utc())
+        self.purge_later()
+
+    def purge_later(self) -> None:
+        """Begin to look each midnight, if there is anything to look at."""
+        if self._purge is None and self.book.all:
+            midnight = (self._shared.time.utc() // DAY_S + 1) * DAY_S
+            self._purge = self._shared.time.at_utc(midnight, self._purge_again)
+
+    def _purge_again(self) -> None:
+        self._purge = None
+        with self._shared.turn:
+            self.purge()
+
+    # --- shared maxima ------------------------------------------------------------------------------
 
     def share(self) -> None:
-        """Divide the maxima among the connectors that charge; asks those to settle whose share changes.
+        """Divide the maximum among the connectors that charge; asks those to settle whose share changes.
 
-        Less applies at once. More applies when what was taken from others is no longer drawn.
+        Less applies at once. More applies when what was taken from others is no longer drawn: the next call
+        may find that, or 6 s have passed.
         """
-        maxima = self.maxima() if self.book.all else []
-        charging = [c for c in self._shared.all if c.transaction is not None and c.transaction.running]
-        if not maxima:
-            for connector in charging:
-                self._set(connector, None, "")
-            self._ask_again(None)
+        if not self.book.all and not self._sharing and self._timer is None:
             return
-        shares = allocate([_wish(c) for c in charging], maxima)
+        charging = [c for c in self._shared.all if c.transaction is not None and c.transaction.running]
+        maximum = station_maximum(self.book.all, self._shared.time.utc())
+        due = inf if maximum.until is None or not charging else maximum.until - self._shared.time.offset_s
+        if maximum.value == inf:
+            for connector in self._shared.all:
+                self._set(connector, None, "")
+        elif self._divide(charging, maximum):
+            due = min(due, self._lowered_at + OTHERS_FOLLOW_WITHIN_S)
+        self._sharing = any(connector.share is not None for connector in charging)
+        self._ask_again(due)
+
+    def _divide(self, charging: Sequence[Connector], maximum: Maximum) -> bool:
+        """Lower what has to be lower and raise what can be higher; True if someone has to wait for that."""
+        for connector in self._shared.all:
+            if connector.share is not None and connector not in charging:
+                self._taken(connector)
+                self._set(connector, None, "")
+        shares = allocate([_wish(connector) for connector in charging], [maximum])
+        waiting: list[tuple[Connector, Limit, Share]] = []
         for connector in charging:
             share = shares[connector.id]
-            if connector.share is None:  # it begins with nothing, or with what it draws already
-                self._set(connector, smaller(connector.applied, share.limit), share.because)
-            elif _less(share.limit, connector.share):
-                self._set(connector, share.limit, share.because)
+            target = _counted(share.limit, connector)
+            # Who begins has what it draws already, which mostly is nothing.
+            before = _counted(connector.applied if connector.share is None else connector.share, connector)
+            lowered = smaller(before, target)
+            if lowered != before:
+                self._taken(connector)
+            if lowered != target:
+                waiting.append((connector, target, share))
+                self._set(connector, lowered, f"{maximum.because}: until others draw less")
             else:
-                continue
-            if not connector.applied.zero:
-                self._free_at = self._shared.time.clock.now() + OTHERS_FOLLOW_WITHIN_S
-        raised = [c for c in charging if c.share != shares[c.id].limit]
-        if raised and self._others_followed(charging):
-            for connector in raised:
-                self._set(connector, shares[connector.id].limit, shares[connector.id].because)
-            raised = []
-        until = min((m.until for m in maxima if m.until is not None), default=None)
-        due = None if until is None else until - self._shared.time.offset_s
-        self._ask_again(min(self._free_at, due or self._free_at) if raised else due)
+                self._set(connector, target, share.because)
+        if waiting and self._followed():
+            for connector, target, share in waiting:
+                self._set(connector, target, share.because)
+            waiting = []
+        return bool(waiting)
 
-    def _others_followed(self, charging: list[Connector]) -> bool:
-        """Nobody draws more than the share it has now."""
-        if self._shared.time.clock.now() >= self._free_at:
+    def _taken(self, connector: Connector) -> None:
+        """From a connector that may draw more than its share for a while yet."""
+        if connector.evse.closed or not connector.applied.zero:
+            self._lowered_at = self._shared.time.clock.now()
+
+    def _followed(self) -> bool:
+        """Nobody draws more than its share any more, or everybody has had time enough."""
+        if self._shared.time.clock.now() >= self._lowered_at + OTHERS_FOLLOW_WITHIN_S:
             return True
-        for connector in charging:
-            reading = connector.reading()
-            if connector.share is None or reading is None or not connector.applied == connector.permitted():
-                return False
-            drawn_a = max(reading.current_a, default=0.0)
-            if drawn_a > connector.share.current_a + 0.5:
-                return False
-        return True
+        return all(_within_share(connector, self._lowered_at) for connector in self._shared.all)
 
     def _set(self, connector: Connector, share: Limit | None, because: str) -> None:
-        if connector.share != share:
+        if connector.share != share or connector.share_because != because:
             connector.share = share
+            connector.share_because = because
             self._shared.turn.settle(connector)
-        connector.share_because = because
 
-    def _ask_again(self, due: float | None) -> None:
+    def _ask_again(self, due: float) -> None:
+        if due == self._due:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if due is not None:
+        self._due = due
+        if due < inf:
             self._timer = self._shared.time.clock.call_at(due, self._again)
 
     def _again(self) -> None:
-        self._timer = None
+        self._timer, self._due = None, inf
         with self._shared.turn as turn:
             turn.settle_all()
 
     def close(self) -> None:
-        """Cancel the timer."""
-        self._ask_again(None)
+        """Cancel the timers."""
+        self._ask_again(inf)
+        if self._purge is not None:
+            self._purge.cancel()
+            self._purge = None
 
 
 def bound(profile: Profile, transaction: Transaction) -> Profile:
@@ -126,14 +176,13 @@ def bound(profile: Profile, transaction: Transaction) -> Profile:
 
 
 def _wish(connector: Connector) -> Wish:
-    allowance, transaction = connector.allowance, connector.transaction
-    assert transaction is not None
+    allowance, charging = connector.allowance, connector.charging()
+    assert charging is not None
     info = connector.evse.info
-    wanted = allowance is not None and not connector.faulted and not transaction.deauthorized
     return Wish(
         connector_id=connector.id,
-        limit=allowance.limit if wanted and allowance is not None else NOTHING,
-        since=transaction.started_at,
+        limit=connector.entitlement(),
+        since=charging.started_at,
         because=allowance.because if allowance is not None else "hardware",
         minimum_a=allowance.minimum_a if allowance is not None else 0.0,
         phases=info.phases,
@@ -142,8 +191,23 @@ def _wish(connector: Connector) -> Wish:
     )
 
 
-def _less(one: Limit, other: Limit) -> bool:
-    """`one` allows less than `other` in any respect."""
-    if one.current_a < other.current_a:
-        return True
-    return one.power_w is not None and (other.power_w is None or one.power_w < other.power_w)
+def _counted(limit: Limit, connector: Connector) -> Limit:
+    """What of a limit counts when two are compared: for AC the current alone."""
+    return limit if connector.evse.info.current == "dc" else Limit(limit.current_a)
+
+
+def _within_share(connector: Connector, since: float) -> bool:
+    """It was seen, at `since` or later, to draw no more than its share."""
+    share, info = connector.share, connector.evse.info
+    if share is None:
+        return connector.applied.zero and not connector.evse.closed
+    reading = connector.reading()
+    if reading is None or reading.time < since:
+        return False
+    if info.current == "dc":
+        share_a = (share.power_w or 0.0) / (info.nominal_voltage_v * PHASES)
+        drawn_a = reading.power_w / (info.nominal_voltage_v * PHASES)
+    else:
+        share_a = share.current_a
+        drawn_a = max(reading.current_a, default=reading.power_w / info.nominal_voltage_v)
+    return drawn_a <= share_a + FOLLOWED_A

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chargepoint.domain.authorization import Verdict
-from chargepoint.domain.connector import Claim, Connector, Finishing
+from chargepoint.domain.connector import Connector
+from chargepoint.domain.ending import Finishing
+from chargepoint.domain.running import Claim
 from chargepoint.domain.transaction import Transaction
 from hal.api import Timer
 
@@ -42,10 +44,10 @@ class Reception:
     def __init__(self, shared: Connectors, authorities: Authorities) -> None:
         self._shared = shared
         self._authorities = authorities
-        self._asking = False  # an Authorize is outstanding; later cards wait in the queue
+        self._asking: tuple[str, int | None] | None = None  # the card being asked about; others wait
         self._queue: list[tuple[str, int | None]] = []
         self._waiting: list[Waiting] = []
-        self._remote: list[int] = []  # connectors for which a remote start is being authorised
+        self._remote: list[int | None] = []  # the connectors of remote starts that are being authorised
 
     # --- cards --------------------------------------------------------------------------------------
 
@@ -63,10 +65,10 @@ class Reception:
                 return
         if self._cancelled(id_tag, candidates):
             return
-        if self._asking:
+        if self._asking is None:
+            self._ask(id_tag, connector_id)
+        elif not (_same(self._asking[0], id_tag) and self._asking[1] == connector_id):  # only impatient
             self._queue.append((id_tag, connector_id))
-            return
-        self._ask(id_tag, connector_id)
 
     def _ask(self, id_tag: str, connector_id: int | None) -> None:
         candidates = self._candidates(connector_id)
@@ -76,11 +78,11 @@ class Reception:
             return
         if not self._shared.may_charge() and not grouped:
             return
-        was_plugged = target is not None and target.pluggedness
-        self._asking = True
+        was_plugged = target is not None and target.occupied
+        self._asking = id_tag, connector_id
 
         def decided(verdict: Verdict) -> None:
-            self._asking = False
+            self._asking = None
             with self._shared.turn:
                 self._decided(id_tag, connector_id, target, was_plugged, verdict)
                 self._next()
@@ -107,9 +109,9 @@ class Reception:
                     return
         if not verdict.accepted:
             return
-        if was_plugged and target is not None and not target.pluggedness:
+        if was_plugged and target is not None and not target.occupied:
             return  # the cable was pulled meanwhile: what was asked has no purpose any more
-        if target is None or not self._startable(target):
+        if target is None or not (_free(target) or self._restartable(target)):
             target = self._target(candidates)
         claim = Claim(id_tag, verdict.parent)
         if target is not None:
@@ -118,7 +120,7 @@ class Reception:
             self._wait(claim)
 
     def _next(self) -> None:
-        while self._queue and not self._asking:
+        while self._queue and self._asking is None:
             id_tag, connector_id = self._queue.pop(0)
             self.tag_presented(id_tag, connector_id)
 
@@ -141,25 +143,23 @@ class Reception:
         if not self._shared.may_charge():
             return False
         if connector_id is None:
-            return any(self._startable(c) and c.id not in self._remote for c in self._shared.all)
+            return self._room(self._shared.all)
         try:
             connector = self._shared[connector_id]
         except KeyError:
             return False
-        return self._remotely_startable(connector) and connector_id not in self._remote
+        return _remotely_startable(connector) and connector_id not in self._remote
 
     def remote_start(self, id_tag: str, connector_id: int | None, profile: Any) -> None:
         """Try what `remote_start_possible` allowed."""
         if not self._shared.policy.authorize_remote:
             self._remote_accepted(Claim(id_tag, None, profile), connector_id)
             return
-        if connector_id is not None:
-            self._remote.append(connector_id)
+        self._remote.append(connector_id)
 
         def decided(verdict: Verdict) -> None:
             with self._shared.turn:
-                if connector_id is not None:
-                    self._remote.remove(connector_id)
+                self._remote.remove(connector_id)
                 if verdict.accepted:
                     self._remote_accepted(Claim(id_tag, verdict.parent, profile), connector_id)
 
@@ -168,51 +168,56 @@ class Reception:
     def _remote_accepted(self, claim: Claim, connector_id: int | None) -> None:
         if connector_id is not None:
             connector = self._shared[connector_id]
-            if self._remotely_startable(connector):
+            if _remotely_startable(connector):
                 connector.claimed(claim)
             return
-        target = self._target(self._shared.all)
+        target = self._free_target(self._shared.all)
         if target is not None:
             target.claimed(claim)
-        else:
+        elif self._room(self._shared.all):
             self._wait(claim)
-
-    def _remotely_startable(self, connector: Connector) -> bool:
-        attended = connector.finishing is not Finishing.TRANSACTION
-        return connector.usable and connector.claim is None and attended and connector.held_by is None
 
     # --- connectors ---------------------------------------------------------------------------------
 
     def plugged(self, connector: Connector) -> None:
-        """A cable came in: whoever waits longest gets it."""
-        if self._startable(connector):
-            if self._waiting:
-                waiting = self._waiting[0]
-                self._drop(waiting)
-                connector.claimed(waiting.claim)
-            elif self._shared.behaviour.free_charging_id_tag:
-                connector.claimed(Claim(self._shared.behaviour.free_charging_id_tag))
+        """A cable is in and nobody was authorised: it is for whoever waits longest, or for everybody."""
+        if not _free(connector):
+            return
+        free_tag = self._shared.behaviour.free_charging_id_tag
+        if self._waiting:
+            waiting = self._waiting[0]
+            self._drop(waiting)
+            connector.claimed(waiting.claim)
+        elif free_tag and connector.connected and self._shared.may_charge():
+            connector.claimed(Claim(free_tag))
 
     def _candidates(self, connector_id: int | None) -> tuple[Connector, ...]:
         return self._shared.all if connector_id is None else (self._shared[connector_id],)
 
-    def _startable(self, connector: Connector) -> bool:
-        free = connector.finishing is None or (
-            connector.finishing is Finishing.TRANSACTION and self._shared.behaviour.restart_without_replug
-        )
-        return connector.usable and connector.claim is None and connector.held_by is None and free
+    def _restartable(self, connector: Connector) -> bool:
+        """A card may start once more on the vehicle that was served last (F2), if the operator likes."""
+        ended = connector.finishing is Finishing.TRANSACTION and self._shared.behaviour.restart_without_replug
+        return ended and connector.usable and connector.claim is None and connector.held_by is None
 
     def _target(self, candidates: tuple[Connector, ...]) -> Connector | None:
+        """The connector a card means: a plugged one, a vehicle served before, the only one, or none yet."""
+        target = self._free_target(candidates)
+        if target is None or not target.occupied:
+            target = next((c for c in candidates if self._restartable(c)), target)
+        return target
+
+    def _free_target(self, candidates: tuple[Connector, ...]) -> Connector | None:
         """The connector a new user means: the plugged one, else the only free one, else none yet."""
-        startable = [c for c in candidates if self._startable(c)]
-        for connector in startable:
-            if connector.pluggedness:
+        free = [c for c in candidates if _free(c)]
+        for connector in free:
+            if connector.occupied:
                 return connector
-        return startable[0] if len(startable) == 1 and not self._waiting else None
+        return free[0] if len(free) == 1 and not self._waiting else None
 
     def _room(self, candidates: tuple[Connector, ...]) -> bool:
-        """A connector is left for one more who waits for a plug."""
-        return sum(self._startable(c) for c in candidates) > len(self._waiting)
+        """A connector is left for one more who waits for a plug, or for an answer."""
+        free = sum(_free(c) and c.id not in self._remote for c in candidates)
+        return free > len(self._waiting) + self._remote.count(None)
 
     def _wait(self, claim: Claim) -> None:
         waiting = Waiting(claim)
@@ -232,6 +237,18 @@ class Reception:
         for waiting in tuple(self._waiting):
             self._drop(waiting)
         self._queue.clear()
+
+
+def _free(connector: Connector) -> bool:
+    """Nobody has claimed it, and whoever does can have it."""
+    unclaimed = connector.claim is None and connector.held_by is None
+    return connector.usable and unclaimed and connector.finishing is None
+
+
+def _remotely_startable(connector: Connector) -> bool:
+    """A remote start that names it may have it, also if a vehicle has been waiting for too long (F2)."""
+    unclaimed = connector.claim is None and connector.held_by is None
+    return connector.usable and unclaimed and connector.finishing is not Finishing.TRANSACTION
 
 
 def _same(one: str | None, other: str | None) -> bool:

@@ -68,13 +68,16 @@ def allocate(wishes: Sequence[Wish], maxima: Sequence[Maximum]) -> dict[int, Sha
     finite = [maximum for maximum in maxima if maximum.value < math.inf]
     shares: dict[int, Share] = {}
     admitted: list[_Claim] = []
+    taken = [0.0] * len(finite)  # by the floors of those admitted
     for claim in sorted((_claim(wish) for wish in wishes), key=lambda claim: claim.wish.since):
+        sums = [used + claim.floor * _weight(claim.wish, m) for used, m in zip(taken, finite, strict=True)]
         if claim.ceiling < claim.floor or claim.ceiling <= 0:
             shares[claim.wish.connector_id] = Share(NOTHING, _too_little(claim.wish))
-        elif short := _exceeded([*admitted, claim], finite):
+        elif short := next((m for used, m in zip(sums, finite, strict=True) if _breaks(used, m)), None):
             shares[claim.wish.connector_id] = Share(NOTHING, f"{short.because}: nothing left")
         else:
             admitted.append(claim)
+            taken = sums
     _raise_to_minimum(admitted, finite)
     level, binding = _level(admitted, finite)
     for claim in admitted:
@@ -113,9 +116,8 @@ def _taken(claims: Sequence[_Claim], maximum: Maximum, level: float) -> float:
     return sum(claim.at(level) * _weight(claim.wish, maximum) for claim in claims)
 
 
-def _exceeded(claims: Sequence[_Claim], maxima: Sequence[Maximum]) -> Maximum | None:
-    """A maximum that not even the floors of these claims leave intact."""
-    return next((m for m in maxima if _taken(claims, m, 0.0) > m.value + _ROUNDING), None)
+def _breaks(used: float, maximum: Maximum) -> bool:
+    return used > maximum.value + _ROUNDING
 
 
 def _raise_to_minimum(claims: list[_Claim], maxima: Sequence[Maximum]) -> None:
@@ -124,7 +126,7 @@ def _raise_to_minimum(claims: list[_Claim], maxima: Sequence[Maximum]) -> None:
         floor = min(claim.wish.minimum_a, claim.ceiling)
         if floor > claim.floor:
             claims[index] = replace(claim, floor=floor)
-            if _exceeded(claims, maxima):
+            if any(_breaks(_taken(claims, maximum, 0.0), maximum) for maximum in maxima):
                 claims[index] = claim
 
 
@@ -142,10 +144,10 @@ def _highest_level(claims: Sequence[_Claim], maximum: Maximum) -> float:
 
     What they take grows in straight lines between their floors and ceilings, and never beyond the last.
     """
-    if _taken(claims, maximum, math.inf) <= maximum.value + _ROUNDING:
+    if not _breaks(_taken(claims, maximum, math.inf), maximum):
         return math.inf
     corners = sorted({claim.floor for claim in claims} | {claim.ceiling for claim in claims})
-    below = max(c for c in corners if _taken(claims, maximum, c) <= maximum.value + _ROUNDING)
+    below = max(corner for corner in corners if not _breaks(_taken(claims, maximum, corner), maximum))
     slope = sum(_weight(claim.wish, maximum) for claim in claims if claim.floor <= below < claim.ceiling)
     return below + max(0.0, maximum.value - _taken(claims, maximum, below)) / slope
 

@@ -16,8 +16,8 @@ class Transaction:
     """One charging session.
 
     Energies are the meter's register in whole Wh, moments are UTC. `csms_id` is the central system's number,
-    None until it answered; `given_up` says it never will (errata 3.18). `stopping_*` are the facts of a stop
-    that was noted but whose final reading is still awaited.
+    None until it answered. `stopping_*` are the facts of a stop that was noted but whose final reading is
+    still awaited.
     """
 
     key: str
@@ -28,7 +28,6 @@ class Transaction:
     meter_start_wh: int
     reservation_id: int | None = None
     csms_id: int | None = None
-    given_up: bool = False
     deauthorized: bool = False
     stopping_at: float | None = None
     stopping_reason: str | None = None
@@ -45,6 +44,14 @@ class Transaction:
     def running(self) -> bool:
         """No stop has been noted yet."""
         return self.stopping_at is None and self.stopped_at is None
+
+    def shift(self, by_s: float) -> None:
+        """Every moment was `by_s` seconds later: until now the station only guessed what time it is."""
+        self.started_at += by_s
+        for name in ("stopping_at", "stopped_at", "delivered_at", "last_at"):
+            moment = getattr(self, name)
+            if moment is not None:
+                setattr(self, name, moment + by_s)
 
     def owned_by(self, id_tag: str) -> bool:
         """True for the identifier that started it; case does not matter (OCPP 1.6 §7.28)."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from chargepoint.domain import running
 from chargepoint.domain.ports import Store
 from chargepoint.errors import StoreError
 from hal.api import Timer
@@ -19,17 +20,18 @@ STORE_AGAIN_S = 10.0
 
 
 class Turn:
-    """The unit of everything one station does; `with turn:` stands at each edge where something happens to it.
+    """The unit of everything one station does; `with turn:` stands at each edge where something happens.
 
-    Order: facts change and connectors settle until nothing changes; lower permits reach the hardware; the store
-    commits; higher permits reach the hardware; incoming CALLs are answered; the outbox is pumped. Turns inside
-    a turn join it. Exceptions end here: connectors without a stored transaction are switched off, the error is
-    reported, and the station goes on.
+    Order: facts change and connectors settle until nothing changes; lower permits reach the hardware; the
+    store commits; what changed is announced; higher permits reach the hardware; incoming CALLs are answered;
+    the outbox is pumped. Turns inside a turn join it. Exceptions end here: connectors without a stored
+    transaction are switched off, the error is reported, and the station goes on.
     """
 
     __slots__ = (
         "_answers",
         "_changed",
+        "_closed",
         "_depth",
         "_dirty",
         "_retry",
@@ -51,6 +53,7 @@ class Turn:
         self.pump: Callable[[], None] = _nothing
         self.stored = True  # False while the store cannot keep what was gathered: nothing of it may be sent
         self._depth = 0
+        self._closed = False
         self._dirty: list[Connector] = []
         self._changed: list[Connector] = []  # settled, not announced yet
         self._answers: list[Callable[[], None]] = []
@@ -81,6 +84,11 @@ class Turn:
         if self._depth > 1:
             self._depth -= 1
             return False
+        if self._closed:
+            self._depth -= 1
+            if isinstance(error, Exception):
+                self.report(error)
+            return isinstance(error, Exception)
         try:
             if error is not None:
                 if not isinstance(error, Exception):
@@ -113,22 +121,24 @@ class Turn:
             self._failed(error)
 
     def _conclude(self) -> None:
-        """Settle, withdraw, commit, raise: until nothing changes any more."""
+        """Settle, withdraw, commit, announce, raise: until nothing changes any more."""
         for _ in range(ROUNDS):
-            touched = bool(self._dirty)
-            if touched:
+            if self._dirty:
                 self._settle_round()
-                if self._dirty:
-                    continue
+                continue
             self.store.commit()
             if not self.stored:
                 self.stored = True
                 self.settle_all()
                 continue
-            if not touched:
+            if not self._changed:
                 return
             for connector in self.connectors:
                 connector.stored()
+            self._announce()
+            if self._dirty:
+                continue
+            for connector in self.connectors:
                 connector.energise()
             if not self._dirty:
                 return
@@ -145,10 +155,12 @@ class Turn:
         for connector in self.connectors:
             connector.withdraw()
         self.share()  # what was just withdrawn may be free for others already
-        if not self._dirty:
-            changed, self._changed = self._changed, []
-            for connector in changed:
-                connector.announce()
+
+    def _announce(self) -> None:
+        """Say what changed: only once it is stored, or a start that did not happen would be reported."""
+        changed, self._changed = self._changed, []
+        for connector in changed:
+            connector.announce()
 
     def _not_stored(self, error: StoreError) -> None:
         """A start that cannot be stored does not happen; everything else is stored again later."""
@@ -156,11 +168,12 @@ class Turn:
         self.report(error)
         for connector in self.connectors:
             if connector.unstored:
-                connector.undo_start()
+                running.undo(connector)
         for _ in range(ROUNDS):
             if not self._dirty:
                 break
             self._settle_round()
+        self._announce()
         if self._retry is None:
             self._retry = self.time.after(STORE_AGAIN_S, self._store_again)
 
@@ -178,7 +191,8 @@ class Turn:
             connector.make_safe()
 
     def close(self) -> None:
-        """Forget the timer."""
+        """Nothing follows from anything any more; what still comes belongs to a past life of the station."""
+        self._closed = True
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None

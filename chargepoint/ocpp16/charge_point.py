@@ -1,4 +1,4 @@
-"""The OCPP 1.6 charge point: puts the feature profiles together over one session, one outbox and one domain."""
+"""The OCPP 1.6 charge point: the feature profiles together over one session, one outbox and one domain."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 from ocpp import exceptions
 from ocpp.v16 import call_result
-from ocpp.v16.enums import CancelReservationStatus, ReservationStatus, UpdateStatus
+from ocpp.v16.enums import CancelReservationStatus, RemoteStartStopStatus, ReservationStatus, UpdateStatus
 
 from chargepoint.domain import chance
 from chargepoint.domain.authorization import Authorizer
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
 from chargepoint.domain.limits import Hardware
+from chargepoint.domain.offer import smaller
 from chargepoint.domain.ports import Behaviour, Link, Store
 from chargepoint.domain.profiles import ProfileBook
 from chargepoint.domain.time import StationTime
@@ -29,14 +30,18 @@ from chargepoint.ocpp16.core.settings import Settings
 from chargepoint.ocpp16.core.status_notification import Report, StatusReporter
 from chargepoint.ocpp16.core.transactions import Authorize, Transactions
 from chargepoint.ocpp16.smart_charging import SmartCharging
-from chargepoint.rpc.outbox import Outbox, Record
-from chargepoint.rpc.session import CallFailed, Session
+from chargepoint.rpc.outbox import Outbox
+from chargepoint.rpc.records import Record
+from chargepoint.rpc.session import INVALID_ANSWER, CallFailed, Session
 from hal.api import Clock, Evse, Limit, MeterReading, Timer
 
 Notify = Callable[[str, dict[str, Any]], None]
 """Takes the name and fields of an event."""
 
 SMART_CHARGING = "SmartCharging"
+
+MOST_TOLD = 20
+"""How many different complaints about a central system are remembered, so as not to repeat them."""
 
 
 class ChargePoint:
@@ -52,6 +57,8 @@ class ChargePoint:
         "_messages",
         "_notify",
         "_seed",
+        "_starts",
+        "_told",
         "boot",
         "compatibility",
         "configuration",
@@ -95,6 +102,7 @@ class ChargePoint:
         self._notify = notify
         self._seed = seed
         self._messages = 0
+        self._told: set[str] | None = None  # complaints that would only repeat themselves
         self._going_down: GoingDown | None = None
         self.on_restart: Callable[[str], bool] = lambda reason: False
         self.on_proven: Callable[[], None] = lambda: None
@@ -109,7 +117,8 @@ class ChargePoint:
         configuration.on_change = self._configuration_changed
         starts = (store.get(REGISTRATION, "boot") or {"n": 0})["n"] + 1
         store.put(REGISTRATION, "boot", {"n": starts})
-        self.session = Session(self, self.turn, wire, clock, lambda: self._next_id(starts))
+        self._starts = starts
+        self.session = Session(self, self.turn, wire, clock, self._next_id)
         self.outbox = Outbox(self.session, store, self.turn, clock, self)
         authorizer = Authorizer(store, configuration, Authorize(self.outbox, self), self.time.utc)
         self.connectors = Connectors(
@@ -133,22 +142,21 @@ class ChargePoint:
             self.connectors, self.outbox, configuration, compatibility.temperature_unit
         )
         self.transactions = Transactions(self.connectors, self.outbox, self.meter_values, authorizer, self)
-        self.operations = Operations(self.connectors, authorizer, self.statuses, self)
+        self.operations = Operations(self.connectors, authorizer, self.statuses, self, compatibility)
         self.settings = Settings(configuration, compatibility.too_many_configuration_keys)
         self.smart_charging: SmartCharging = SmartCharging(self, configuration, compatibility)
         self.boot = Boot(boot_payload, self.time, self.outbox, configuration, store, self)
 
     def start(self) -> None:
         """Begin: recover what was interrupted, and let every connector settle."""
-        self.transactions.recover()
         for connector in self.connectors.all:
-            connector.evse.listener = connector
-            self.turn.settle(connector)
+            connector.begin()
+        self.transactions.recover()
         self.statuses.refresh(0)
 
-    def _next_id(self, starts: int) -> str:
+    def _next_id(self) -> str:
         self._messages += 1
-        return chance.message_id(self._seed, self._identity, starts, self._messages)
+        return chance.message_id(self._seed, self._identity, self._starts, self._messages)
 
     def listen(self, notify: Notify) -> None:
         """Tell `notify` everything from now on."""
@@ -164,6 +172,13 @@ class ChargePoint:
         self.notify("error", message=message)
 
     note = complain
+
+    def complain_once(self, message: str) -> None:
+        """Something the central system does wrong: told once until it answers as it should."""
+        told = self._told or set()
+        if message not in told:
+            self._told = {message} | (told if len(told) < MOST_TOLD else set())
+            self.complain(message)
 
     def failed(self, error: Exception) -> None:
         """A turn broke; the station goes on."""
@@ -188,8 +203,8 @@ class ChargePoint:
     def link_down(self) -> None:
         """The connection is gone; only the conversation pauses."""
         self.boot.link_down()
-        self.outbox.link_down()
         self.session.link_down()
+        self.outbox.link_down()
 
     def _pump(self) -> None:
         self.outbox.pump()
@@ -237,8 +252,10 @@ class ChargePoint:
     def check_answer(self, action: str, payload: Any) -> str | None:
         """What is wrong with the answer to a CALL of ours."""
         problem = schema.check_answer(action, payload)
-        if problem is not None:
-            self.complain(f"the answer to {action} was not valid: {problem}"[:500])
+        if problem is None:
+            self._told = None
+        else:
+            self.complain_once(f"the answer to {action} was not valid: {problem}"[:500])
         return problem
 
     def answered_late(self, message_id: str, payload: Any) -> None:
@@ -250,7 +267,7 @@ class ChargePoint:
 
     def unreadable(self, problem: str) -> bool:
         """A frame that is none."""
-        self.complain(f"the central system sent something unreadable: {problem}"[:500])
+        self.complain_once(f"the central system sent something unreadable: {problem}"[:500])
         return self.compatibility.unparsable_frame == "generic_error"
 
     def heard(self) -> None:
@@ -308,12 +325,30 @@ class ChargePoint:
         """BootNotification was answered: after acceptance everybody's status goes out first (errata 3.22)."""
         if registration is Registration.ACCEPTED:
             self.connectors.accepted_once = True
+            self.connectors.limiter.purge()
             self.statuses.report_all()
             self.turn.settle_all()
+        elif before is Registration.ACCEPTED:
+            self.outbox.hush()
         self.notify("registration", status=registration.value, interval_s=interval_s)
 
-    def time_corrected(self) -> None:
-        """UTC has moved: everything that depends on it asks again."""
+    def boot_failed(self, error: CallFailed) -> None:
+        """BootNotification brought no answer, or none that can be used, and will be sent again."""
+        if error.delivered and error.code != INVALID_ANSWER:  # else it was told already
+            self.complain_once(f"BootNotification failed: {error}"[:500])
+
+    def heartbeat_answered(self) -> None:
+        """The central system answers: it may want to know now what it did not take before."""
+        if self.accepted:
+            self.statuses.report_unacknowledged()
+
+    def time_corrected(self, by_s: float, first: bool) -> None:
+        """UTC has moved: everything that depends on it asks again.
+
+        What happened since this start is told in the corrected time, if until now that was only a guess.
+        """
+        if first:
+            self.transactions.shift(by_s)
         self.meter_values.rearm_aligned()
         self.turn.settle_all()
 
@@ -330,12 +365,14 @@ class ChargePoint:
     ) -> None:
         """A transaction exists from now on."""
         self.transactions.started(connector, transaction, reading)
+        self.statuses.follow(connector.id, self.outbox.last)
 
     def transaction_stopped(
         self, connector: Connector, transaction: Transaction, reading: MeterReading | None
     ) -> None:
         """Its end is known."""
         self.transactions.stopped(connector, transaction, reading)
+        self.statuses.follow(connector.id, self.outbox.last)
 
     def transaction_forgotten(self, transaction: Transaction) -> None:
         """It never was."""
@@ -368,14 +405,14 @@ class ChargePoint:
         transaction = connector.transaction
         if transaction is None or connector.allowance is None:
             return "no transaction"
-        if connector.faulted:
+        if connector.blocked:
             return "fault"
         if not transaction.running:
             return f"stopping ({transaction.stopping_reason})"
         if transaction.deauthorized and connector.offer.zero:
             return "the central system refused the identifier"
-        share = connector.share
-        if share is not None and share.current_a < connector.allowance.limit.current_a:
+        alone = connector.allowance.limit
+        if connector.share is not None and smaller(alone, connector.share) != alone:
             return connector.share_because
         return connector.allowance.because
 
@@ -417,8 +454,14 @@ class ChargePoint:
         transaction = self.connectors[connector_id].transaction
         return transaction if transaction is not None and transaction.running else None
 
+    def charging_since(self, connector_id: int) -> float:
+        """When its transaction began, in the present reckoning of UTC."""
+        charging = self.connectors[connector_id].charging()
+        return self.time.utc() if charging is None else charging.started_at
+
     def profiles_changed(self) -> None:
         """Every connector's limit may be another."""
+        self.connectors.limiter.purge_later()
         self.turn.settle_all()
 
     # --- commands -----------------------------------------------------------------------------------
@@ -426,6 +469,8 @@ class ChargePoint:
     def remote_start(self, request: Any) -> Any:
         """RemoteStartTransaction, with its profile if smart charging is in use (§5.11)."""
         smart = self.smart_charging if self.configuration.supports(SMART_CHARGING) else None
+        if request.connector_id is None and self.compatibility.remote_start_without_connector == "reject":
+            return call_result.RemoteStartTransaction(status=RemoteStartStopStatus.rejected)
         return self.transactions.on_remote_start_transaction(request, self.accepted, smart)
 
     def restart_asked(self, reason: str) -> bool:
@@ -435,9 +480,13 @@ class ChargePoint:
     def wind_down(self, reason: str, then: Callable[[], None], within_s: float, clock: Clock) -> None:
         """End every transaction with `reason`, deliver what can be delivered, then call `then` once.
 
-        `within_s` on `clock` bounds the wait; what is not delivered by then is in the store.
+        `within_s` on `clock` bounds the wait; what is not delivered by then is in the store. `then` may come
+        inside a turn, so closing this charge point has to wait for the next one. A second call takes the
+        place of the first.
         """
         self.connectors.going_down = True
+        if self._going_down is not None:
+            self._going_down.cancel()
         for connector in self.connectors.all:
             connector.claim = None
             connector.stop_asked(reason)
@@ -454,6 +503,8 @@ class ChargePoint:
             self.meter_values.rearm_aligned()
         elif name == "WebSocketPingInterval":
             self.on_ping_interval(self.configuration.ping_interval_s)
+        elif name in ("TransactionMessageAttempts", "TransactionMessageRetryInterval"):
+            self.outbox.retry_rule_changed()
         else:
             self.turn.settle_all()
 
@@ -461,8 +512,9 @@ class ChargePoint:
         """Let go of hardware and timers; what must be remembered is in the store."""
         for connector in self.connectors.all:
             connector.evse.listener = None
-        self.link_down()
         self.boot.close()
+        self.operations.close()
+        self.session.close()
         self.statuses.close()
         self.meter_values.close()
         self.outbox.close()
@@ -494,7 +546,7 @@ class GoingDown:
         outbox = charge_point.outbox
         if not charge_point.session.online or not charge_point.accepted or outbox.idle:
             self.cancel()
-            self._timer = self._clock.call_at(self._clock.now(), self._finish)
+            self._finish()
 
     def _finish(self) -> None:
         then, self._then = self._then, None
@@ -513,10 +565,11 @@ def offered_w(connector: Connector, limit: Limit) -> float:
     info = connector.evse.info
     if limit.zero:
         return 0.0
-    if limit.power_w is not None:
+    if info.current == "dc" and limit.power_w is not None:
         return round(limit.power_w, 1)
     phases = connector.allowance.phases if connector.allowance is not None else info.phases
-    return round(limit.current_a * info.nominal_voltage_v * phases, 1)
+    power_w = limit.current_a * info.nominal_voltage_v * phases
+    return round(power_w if limit.power_w is None else min(power_w, limit.power_w), 1)
 
 
 HANDLERS: dict[str, tuple[str, Callable[[ChargePoint, Any], Any]]] = {

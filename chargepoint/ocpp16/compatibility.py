@@ -27,5 +27,13 @@ class Compatibility(smart_charging.Compatibility, Protocol):
         """What a TxDefaultProfile for all connectors does to one for a single connector set before."""
 
     @property
+    def unlock_tethered_stops_transaction(self) -> bool:
+        """UnlockConnector ends a transaction also where there is nothing to unlock."""
+
+    @property
+    def remote_start_without_connector(self) -> Literal["accept", "reject"]:
+        """A RemoteStartTransaction without connectorId (OCPP 1.6 §5.11 allows both)."""
+
+    @property
     def too_many_configuration_keys(self) -> Literal["answer", "error"]:
         """A GetConfiguration for more keys than allowed is answered, or gets a CALLERROR."""

@@ -196,9 +196,9 @@ class Configuration:
         return found or ((ENERGY,) if name == "MeterValuesSampledData" else ())
 
     @property
-    def allowed_units(self) -> frozenset[str]:
-        """The units, A and W, that limits may come in (errata 3.88)."""
-        return frozenset(UNITS[word] for word in self.words("ChargingScheduleAllowedChargingRateUnit"))
+    def allowed_units(self) -> tuple[str, ...]:
+        """The units, A and W, that limits may come in, in the key's order (errata 3.88)."""
+        return tuple(UNITS[word] for word in self.words("ChargingScheduleAllowedChargingRateUnit"))
 
     def supports(self, profile: str) -> bool:
         """True if the feature profile is in use; what is no feature profile always is."""

@@ -31,7 +31,7 @@ def _snake(name: str) -> str:
 
 
 def to_wire(value: Any) -> Any:
-    """A dataclass of `ocpp.v16`, or what it contains, as JSON values in the wire's spelling; None is left out."""
+    """A dataclass of `ocpp.v16`, or what is in it, as JSON values in the wire's spelling, without None."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, dict):
@@ -91,6 +91,20 @@ def _sampled(sample: Sample, context: str) -> dict[str, str]:
     if sample.unit is not None:
         value["unit"] = sample.unit
     return value
+
+
+def shifted(facts: Any, by_s: float) -> Any:
+    """Facts of a record, or a meter value, with every moment in them `by_s` seconds later."""
+    if isinstance(facts, list):
+        return [shifted(item, by_s) for item in facts]
+    if not isinstance(facts, dict):
+        return facts
+    later = {name: shifted(item, by_s) for name, item in facts.items()}
+    if "at" in later:
+        later["at"] += by_s
+    if "timestamp" in later:
+        later["timestamp"] = format_time(parse_time(later["timestamp"]) + by_s)
+    return later
 
 
 def start_transaction(facts: Mapping[str, Any]) -> dict[str, Any]:

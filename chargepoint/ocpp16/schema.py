@@ -1,4 +1,4 @@
-"""Validation of every payload against the schemas that the `ocpp` package ships, and which error each breach is."""
+"""Validation of every payload against the schemas of the `ocpp` package, and which error each breach is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ KINDS: dict[str, type[exceptions.OCPPError]] = {
     "maxLength": exceptions.PropertyConstraintViolationError,
     "multipleOf": exceptions.PropertyConstraintViolationError,
 }
-"""Breach of a schema -> CALLERROR (OCPP-J 1.6 §4.2.3); whatever else a schema asks for is FormationViolation."""
+"""Breach of a schema -> CALLERROR (OCPP-J 1.6 §4.2.3); whatever else there may be is FormationViolation."""
+
+MOST_ITEMS, MOST_LEVELS = 100, 8
+"""Of a wrong payload no more is looked at: it may hold hundreds of thousands of breaches."""
 
 PRECEDENCE = tuple(dict.fromkeys(KINDS.values()))
 """Which breach is named when there are several."""
@@ -79,9 +82,12 @@ CP_TO_CSMS = frozenset(
 
 @lru_cache(maxsize=256)
 def _validator(name: str) -> jsonschema_rs.Draft4Validator:
-    """The compiled schema of one file; format checks stay off, they refuse what the field sends."""
+    """The compiled schema of one file, whose complaints repeat no value: it may be long, or a secret.
+
+    Format checks stay off, they refuse what the field sends.
+    """
     schema = json.loads((files("ocpp") / "v16" / "schemas" / f"{name}.json").read_text("utf-8-sig"))
-    return jsonschema_rs.Draft4Validator(schema, validate_formats=False)
+    return jsonschema_rs.Draft4Validator(schema, validate_formats=False, mask="the value")
 
 
 def check_request(action: str, payload: Any) -> str | None:
@@ -96,13 +102,12 @@ def check_answer(action: str, payload: Any) -> str | None:
 
 def _problem(name: str, payload: Any) -> str | None:
     validator = _validator(name)
-    if validator.is_valid(payload):
-        return None
     try:
-        first = next(iter(validator.iter_errors(payload)))
-    except ValueError as error:  # a number the validator cannot hold
+        if validator.is_valid(payload):
+            return None
+        return _explain(next(iter(validator.iter_errors(payload))))
+    except ValueError as error:  # nested deeper than the validator goes
         return str(error)
-    return _explain(first)
 
 
 def _explain(error: jsonschema_rs.ValidationError) -> str:
@@ -115,14 +120,38 @@ def require_valid(action: str, payload: Any, formation_only: bool = False) -> No
 
     `formation_only` answers every breach with FormationViolation.
     """
-    validator = _validator(action)
-    if validator.is_valid(payload):
-        return
     if not isinstance(payload, dict):
-        raise exceptions.FormationViolationError("the payload is not an object")
-    breaches = [
-        (KINDS.get(error.kind.name, FORMATION) if error.kind else FORMATION, _explain(error))
-        for error in validator.iter_errors(payload)
-    ]
+        raise FORMATION("the payload is not an object")
+    validator = _validator(action)
+    try:
+        if validator.is_valid(payload):
+            return
+        breaches = [
+            (KINDS.get(error.kind.name, FORMATION) if error.kind else FORMATION, _explain(error))
+            for error in _errors(validator, payload)
+        ]
+    except ValueError as error:  # nested deeper than the validator goes
+        raise FORMATION(str(error)) from error
     breach, text = min(breaches, key=lambda found: PRECEDENCE.index(found[0]))
     raise (FORMATION if formation_only else breach)(text[:255])
+
+
+def _errors(validator: jsonschema_rs.Draft4Validator, payload: Any) -> list[jsonschema_rs.ValidationError]:
+    """The breaches at the beginning of a payload, or at least the first one."""
+    found = list(validator.iter_errors(_beginning(payload, MOST_LEVELS)))
+    if not found:
+        try:
+            validator.validate(payload)
+        except jsonschema_rs.ValidationError as error:
+            found = [error]
+    return found
+
+
+def _beginning(payload: Any, levels: int) -> Any:
+    if not levels:
+        return payload
+    if isinstance(payload, list):
+        return [_beginning(item, levels - 1) for item in payload[:MOST_ITEMS]]
+    if isinstance(payload, dict):
+        return {name: _beginning(item, levels - 1) for name, item in payload.items()}
+    return payload

@@ -51,7 +51,7 @@ class Settings(Protocol):
 
     @property
     def allowed_units(self) -> Collection[str]:
-        """ChargingScheduleAllowedChargingRateUnit as `A` and `W`."""
+        """ChargingScheduleAllowedChargingRateUnit as `A` and `W`, the one to report in first."""
 
 
 class Compatibility(Protocol):
@@ -102,6 +102,9 @@ class Host(Protocol):
     def charging(self, connector_id: int) -> Transaction | None:
         """The transaction running on a connector."""
 
+    def charging_since(self, connector_id: int) -> float:
+        """When that transaction began, in the present reckoning of UTC."""
+
     def profiles_changed(self) -> None:
         """Some profile came or went: every connector's limit may be another."""
 
@@ -134,6 +137,7 @@ class SmartCharging:
                 return self._reject(f"there is no connector {connector_id}")
             raise PropertyConstraintViolationError(f"connectorId {connector_id} does not exist")
         raw: Any = request.cs_charging_profiles
+        self._host.book.purge(self._host.utc())
         try:
             profile = self._read(raw, connector_id)
         except ValueError as error:
@@ -166,7 +170,7 @@ class SmartCharging:
         connector_id = int(request.connector_id)
         duration_s = min(int(request.duration), LONGEST_WINDOW_S)
         units = self._settings.allowed_units
-        unit: Any = request.charging_rate_unit or ("A" if "A" in units else "W")
+        unit: Any = request.charging_rate_unit or next(iter(units))
         if not 0 <= connector_id <= self._host.count or unit not in units or duration_s <= 0:
             return call_result.GetCompositeSchedule(GetCompositeScheduleStatus.rejected)
         at = self._host.utc()
@@ -206,21 +210,13 @@ class SmartCharging:
             return None
         return profile
 
-    def bind(self, profile: Profile, connector_id: int, transaction_key: str) -> None:
-        """Install a remote start's profile for the transaction that has now started.
-
-        The caller settles the connector. MaxChargingProfilesInstalled was checked when the request was
-        accepted: should it be full by now, a limit that was agreed on counts for more.
-        """
-        self._host.book.install(replace(profile, connector_id=connector_id, transaction_key=transaction_key))
-
     def _composite(self, connector_id: int, unit: Unit, at: float, duration_s: int) -> list[Period]:
         charging: dict[int, Charging] = {}
         hardwares: dict[int, Hardware] = {}
         for n in range(1, self._host.count + 1):
             hardwares[n] = self._host.hardware(n)
             if transaction := self._host.charging(n):
-                charging[n] = Charging(transaction.key, transaction.started_at)
+                charging[n] = Charging(transaction.key, self._host.charging_since(n))
         return composite(self._host.book, connector_id, charging, hardwares, unit, at, duration_s)
 
     def _read(self, raw: Raw, connector_id: int) -> Profile:

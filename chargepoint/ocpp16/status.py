@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
 
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
-from hal.api import Fault, FaultKind, PilotState
+from hal.api import Fault, FaultKind
 
 
 class Status(StrEnum):
@@ -39,8 +40,8 @@ LEGAL: dict[Status, frozenset[Status]] = {
 }
 """Which status may follow which on a connector (OCPP 1.6 §4.9 with errata 3.20)."""
 
-_ON_THE_WAY = (_F, _P, _A, _V, _E, _C, _R, _U)
-"""Statuses that may be passed through, the most telling first; a fault is never made up."""
+_ON_THE_WAY = (_P, _A, _F, _V, _E, _C, _U)
+"""Statuses that may be passed through, the first choice first; a fault or a reservation is never made up."""
 
 
 @lru_cache(maxsize=128)
@@ -59,7 +60,7 @@ def path(last: Status, now: Status) -> tuple[Status, ...]:
 
 
 def status_of(connector: Connector) -> Status:
-    """What a connector's facts mean (our checklist 3.1)."""
+    """What a connector's facts mean (OCPP 1.6 §4.9, §7.7)."""
     if connector.faulted:
         return Status.FAULTED
     if connector.transaction is not None:
@@ -74,17 +75,14 @@ def status_of(connector: Connector) -> Status:
 
 
 def _while_charging(connector: Connector) -> Status:
-    transaction = connector.transaction
-    assert transaction is not None
+    """A new offer leaves the status as it was until the vehicle has reacted, or had the time to."""
     if connector.withheld:
         return Status.SUSPENDED_EVSE
     if connector.evse.closed:
         return Status.CHARGING
-    if connector.invited and connector.evse.pilot is not PilotState.A:
-        return Status.SUSPENDED_EVSE if connector.withheld_before else Status.PREPARING
-    if not transaction.running and connector.evse.pilot in (PilotState.C, PilotState.D):
-        return Status.CHARGING  # it is ending; what comes next is Finishing, not a suspension
-    return Status.SUSPENDED_EV
+    if connector.invited:
+        return Status.PREPARING if connector.starting else Status.SUSPENDED_EVSE
+    return Status.SUSPENDED_EVSE if connector.ending else Status.SUSPENDED_EV
 
 
 def status_of_station(connectors: Connectors) -> Status:
@@ -124,9 +122,25 @@ KINDS = {code: kind for kind, code in reversed(CODES.items())} | {
 """ChargePointErrorCode -> kind of fault."""
 
 
-def gravest(faults: tuple[Fault, ...]) -> Fault | None:
-    """The fault to report: the first that prevents charging, else the first warning."""
+_WITH_VEHICLE = frozenset({_P, _V, _E, _F})
+"""With these statuses alone EVCommunicationError may be reported (OCPP 1.6 §7.6)."""
+
+
+def gravest(faults: tuple[Fault, ...], status: Status) -> Fault | None:
+    """The fault to report with a status: the first that prevents charging, else the first warning.
+
+    A pilot in trouble without a vehicle is the station's own failure; while energy flows it is nothing.
+    """
+    if status not in _WITH_VEHICLE:
+        faults = tuple(fault for fault in map(_without_vehicle, faults) if fault is not None)
     return next((fault for fault in faults if fault.blocking), faults[0] if faults else None)
+
+
+def _without_vehicle(fault: Fault) -> Fault | None:
+    if fault.kind is not FaultKind.PILOT:
+        return fault
+    vendor_code = fault.vendor_code or "ControlPilot"
+    return replace(fault, kind=FaultKind.INTERNAL, vendor_code=vendor_code) if fault.blocking else None
 
 
 def error_code(fault: Fault | None) -> str:

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from math import isinf
 from typing import Any
 
 import orjson
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 ID_LENGTH = 36
+UNKNOWN_ID = "-1"
+"""What a CALLERROR answers to when no message id could be read."""
+
+ERROR_CODES = {
+    code: code
+    for code in (
+        "NotImplemented",
+        "NotSupported",
+        "InternalError",
+        "ProtocolError",
+        "SecurityError",
+        "FormationViolation",
+        "PropertyConstraintViolation",
+        "OccurenceConstraintViolation",
+        "TypeConstraintViolation",
+        "GenericError",
+    )
+} | {
+    "FormatViolation": "FormationViolation",
+    "OccurrenceConstraintViolation": "OccurenceConstraintViolation",
+}
+"""Error codes as they may come -> as OCPP-J 1.6 spells them (§4.2.3; errata 5.1, 5.2)."""
+
+_MANY_DIGITS = re.compile(rb"[0-9]{19}")
 
 
 class Rubbish(Exception):
-    """Not a frame at all; `message_id` is what can be answered to, "-1" if none could be read."""
+    """Not a frame at all.
 
-    def __init__(self, code: str, message: str, message_id: str = "-1") -> None:
+    `message_id` is what a CALLERROR answers to; None for a malformed answer of theirs, which gets none.
+    """
+
+    def __init__(self, code: str, message: str, message_id: str | None = UNKNOWN_ID) -> None:
         super().__init__(message)
         self.code = code
         self.message_id = message_id
@@ -47,21 +76,21 @@ class Error:
     description: str
 
 
-def decode(data: bytes | str, *, exact: bool = False) -> Any:
-    """JSON from the wire; raises `Rubbish`.
+def decode(data: bytes | str) -> Any:
+    """JSON from the wire, integers of any size included; raises `Rubbish`.
 
-    orjson first; what it refuses or rounds (integers over 64 bits, with `exact`) goes to the standard
-    library. NaN and infinities are refused by both.
+    NaN and numbers that no float holds are refused; halves of surrogate pairs, which could be neither stored
+    nor sent, become question marks.
     """
-    if not exact:
-        try:
-            return orjson.loads(data)
-        except orjson.JSONDecodeError:
-            pass
     try:
-        text = data.decode("utf-8") if isinstance(data, bytes) else data
-        return json.loads(text, parse_constant=_refuse)
-    except UnicodeDecodeError as error:
+        raw = data if isinstance(data, bytes) else data.encode()
+        if _MANY_DIGITS.search(raw) is None:  # orjson makes floats of integers over 64 bits
+            try:
+                return orjson.loads(raw)
+            except orjson.JSONDecodeError:
+                pass
+        return _decode_exactly(raw)
+    except UnicodeError as error:
         raise Rubbish("GenericError", "the frame is not UTF-8") from error
     except RecursionError as error:
         raise Rubbish("GenericError", "the frame is nested too deeply") from error
@@ -69,13 +98,34 @@ def decode(data: bytes | str, *, exact: bool = False) -> Any:
         raise Rubbish("GenericError", f"the frame is not JSON: {error}"[:255]) from error
 
 
+def _decode_exactly(raw: bytes) -> Any:
+    value = _load(raw.decode())
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _load(text.encode(errors="replace").decode())
+    return value
+
+
+def _load(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+
+
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
-def parse(data: bytes | str, *, exact: bool = False) -> Call | Result | Error | None:
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"{text[:20]} is too large")
+    return number
+
+
+def parse(data: bytes | str) -> Call | Result | Error | None:
     """One frame; None for a message type this protocol does not know (§4.1.3). Raises `Rubbish`."""
-    frame = decode(data, exact=exact)
+    frame = decode(data)
     if not isinstance(frame, list) or not frame:
         raise Rubbish("GenericError", "the frame is not a JSON array")
     kind = frame[0]
@@ -84,15 +134,16 @@ def parse(data: bytes | str, *, exact: bool = False) -> Call | Result | Error | 
     if kind not in (CALL, CALL_RESULT, CALL_ERROR):
         return None
     if len(frame) < 2 or not isinstance(frame[1], str):
-        raise Rubbish("GenericError", "the frame has no message id")
+        answerable = UNKNOWN_ID if kind == CALL else None
+        raise Rubbish("GenericError", "the frame has no message id", answerable)
     message_id = frame[1]
     if kind == CALL:
         return _call(message_id, frame)
     if kind == CALL_RESULT:
         payload = frame[2] if len(frame) > 2 else None
         return Result(message_id, {} if payload is None else payload)
-    code, description = (*frame[2:4], "", "")[:2]
-    return Error(message_id, str(code), str(description))
+    code, description = (text if isinstance(text, str) else "" for text in (*frame[2:4], "", "")[:2])
+    return _error(message_id, code, description)
 
 
 def _call(message_id: str, frame: list[Any]) -> Call:
@@ -105,19 +156,30 @@ def _call(message_id: str, frame: list[Any]) -> Call:
     return Call(message_id, frame[2], {} if frame[3] is None else frame[3])
 
 
+def _error(message_id: str, code: str, description: str) -> Error:
+    """A code that is none becomes part of the description, so that it cannot pass for a failure of ours."""
+    if code in ERROR_CODES:
+        return Error(message_id, ERROR_CODES[code], description)
+    return Error(message_id, "GenericError", f"{code}: {description}" if description else code)
+
+
 def call(message_id: str, action: str, payload: Any) -> bytes:
     """The text of a CALL."""
-    return orjson.dumps([CALL, message_id, action, payload])
+    return _text([CALL, message_id, action, payload])
 
 
 def result(message_id: str, payload: Any) -> bytes:
-    """The text of a CALLRESULT; numbers beyond 64 bits pass through the standard library."""
-    try:
-        return orjson.dumps([CALL_RESULT, message_id, payload])
-    except TypeError:
-        return json.dumps([CALL_RESULT, message_id, payload], separators=(",", ":")).encode()
+    """The text of a CALLRESULT."""
+    return _text([CALL_RESULT, message_id, payload])
 
 
 def error(message_id: str, code: str, description: str) -> bytes:
     """The text of a CALLERROR; a description has at most 255 characters."""
-    return orjson.dumps([CALL_ERROR, message_id, code, description[:255], {}])
+    return _text([CALL_ERROR, message_id, code, description[:255], {}])
+
+
+def _text(frame: list[Any]) -> bytes:
+    try:
+        return orjson.dumps(frame)
+    except TypeError:  # integers over 64 bits
+        return json.dumps(frame, separators=(",", ":"), ensure_ascii=False).encode()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, Protocol
 
 from chargepoint.domain.ports import Document, Store
 from chargepoint.domain.turn import Turn
-from chargepoint.rpc.session import LINK_LOST, CallFailed, Session
+from chargepoint.rpc.records import RECORD, Record
+from chargepoint.rpc.session import NOT_SENT, CallFailed, Session
 from hal.api import Clock, Timer
 
-RECORD = "record"
-"""Under this kind the store keeps records, by ascending sequence number."""
-
 MOST_RECORDS = 50_000
-"""Beyond this many, every second reading is left out (errata 3.91); starts and stops never are."""
+"""Beyond this many, readings are thinned out (errata 3.91); starts and stops never are."""
+
+MOST_IDS = 10
+"""Transmissions of one record whose late answer is understood."""
+
+MOST_GIVEN_UP = 10
+"""Records that were given up and take a late answer all the same."""
 
 
 class Message:
@@ -37,38 +42,7 @@ class Message:
         self.replied = replied
         self.failed = failed
         self.unregistered = unregistered  # may go before the central system accepted the station
-        self.behind = behind  # not before this record was tried
-
-
-class Record:
-    """A transaction-related fact: stored before it is sent, rendered when it is sent (OCPP 1.6 §3.7)."""
-
-    __slots__ = ("attempts", "facts", "ids", "kind", "not_before", "seq", "transaction_key")
-
-    def __init__(
-        self, seq: int, kind: str, transaction_key: str | None, facts: Document, attempts: int
-    ) -> None:
-        self.seq = seq
-        self.kind = kind
-        self.transaction_key = transaction_key
-        self.facts = facts
-        self.attempts = attempts  # transmissions that failed
-        self.not_before = 0.0  # on the station's clock
-        self.ids: list[str] | None = None  # message ids under which it went out on this connection or before
-
-    @property
-    def key(self) -> str:
-        """Its key in the store."""
-        return f"{self.seq:012d}"
-
-    def document(self) -> Document:
-        """What the store keeps."""
-        return {
-            "kind": self.kind,
-            "transaction": self.transaction_key,
-            "facts": self.facts,
-            "attempts": self.attempts,
-        }
+        self.behind = behind  # not before this record was tried, if that is the next one
 
 
 class Post(Protocol):
@@ -117,8 +91,12 @@ class Outbox:
 
     __slots__ = (
         "_clock",
+        "_given_up",
         "_inflight",
+        "_limit",
+        "_most",
         "_post",
+        "_recalled",
         "_records",
         "_session",
         "_store",
@@ -128,7 +106,15 @@ class Outbox:
         "turn",
     )
 
-    def __init__(self, session: Session, store: Store, turn: Turn, clock: Clock, post: Post) -> None:
+    def __init__(
+        self,
+        session: Session,
+        store: Store,
+        turn: Turn,
+        clock: Clock,
+        post: Post,
+        most: int = MOST_RECORDS,
+    ) -> None:
         self._session = session
         self._store = store
         self.turn = turn
@@ -137,18 +123,14 @@ class Outbox:
         self._urgent: list[Message] = []
         self._records: deque[Record] | None = None
         self._inflight: Record | None = None
+        self._given_up: deque[Record] | None = None
         self._timer: Timer | None = None
+        self._most = most
+        self._limit = most  # beyond it room is made; above `most` when there was none to make
         self.last = 0  # sequence number of the newest record
         for key, document in store.items(RECORD):
-            self._append(
-                Record(
-                    int(key),
-                    document["kind"],
-                    document["transaction"],
-                    document["facts"],
-                    document["attempts"],
-                )
-            )
+            self._append(Record.recalled(key, document))
+        self._recalled = self.last  # the newest record of what happened before this start of the station
 
     def _append(self, record: Record) -> None:
         if self._records is None:
@@ -169,6 +151,10 @@ class Outbox:
     def records(self) -> Iterable[Record]:
         """Records that wait, oldest first."""
         return self._records or ()
+
+    def waits(self, action: str) -> bool:
+        """An urgent message of that kind waits for the line."""
+        return any(message.action == action for message in self._urgent)
 
     @property
     def idle(self) -> bool:
@@ -193,7 +179,7 @@ class Outbox:
         `behind`: the number of a record that goes first if it is the next one. `first`: before all others.
         """
         if not self._session.online:
-            failed(CallFailed(LINK_LOST))
+            failed(CallFailed(NOT_SENT))
             return
         message = Message(action, payload, replied, failed, unregistered, behind)
         if first:
@@ -203,11 +189,10 @@ class Outbox:
 
     def record(self, kind: str, transaction_key: str | None, facts: Document) -> int:
         """Store a fact for delivery; returns its number."""
-        record = Record(self.last + 1, kind, transaction_key, facts, 0)
+        record = Record(self.last + 1, kind, transaction_key, facts)
         self._append(record)
         self._store.put(RECORD, record.key, record.document())
-        assert self._records is not None
-        if len(self._records) > MOST_RECORDS:
+        if self.queued > self._limit:
             self._thin()
         return record.seq
 
@@ -216,18 +201,41 @@ class Outbox:
         for record in [r for r in self._records or () if r.transaction_key == transaction_key]:
             self._remove(record)
 
+    def recalled(self) -> None:
+        """Everything recorded so far happened before this start of the station."""
+        self._recalled = self.last
+
+    def revise(self, revised: Callable[[Record], Document]) -> None:
+        """Replace the facts of every record of what happened since this start of the station."""
+        for record in self._records or ():
+            if record.seq > self._recalled:
+                record.facts = revised(record)
+                self._store.put(RECORD, record.key, record.document())
+
     def _thin(self) -> None:
-        """Leave out every second reading, oldest first, never a start or a stop."""
+        """Leave out every second reading of the oldest transactions until there is room for a while."""
         assert self._records is not None
-        readings = [r for r in self._records if r.kind == "meter" and r is not self._inflight]
-        for record in readings[: len(readings) // 2 * 2 : 2]:
-            self._remove(record)
-        self._post.complain(f"{MOST_RECORDS} messages wait: every second reading was left out")
+        readings: dict[str | None, list[Record]] = {}
+        for record in self._records:
+            if record.kind == "meter" and record is not self._inflight:
+                readings.setdefault(record.transaction_key, []).append(record)
+        room = max(self._most // 10, 1)
+        dropped: set[int] = set()
+        for some in readings.values():
+            if len(dropped) < room:
+                dropped.update(record.seq for record in some[1::2])
+        for record in self._records:
+            if record.seq in dropped:
+                self._store.delete(RECORD, record.key)
+        self._records = deque(record for record in self._records if record.seq not in dropped)
+        self._limit = max(self._most, len(self._records) + room)
+        self._post.complain(f"too many messages wait: {len(dropped)} readings were left out")
 
     def _remove(self, record: Record) -> None:
         assert self._records is not None
-        if self._records and self._records[0] is record:
+        if self._is_next(record):
             self._records.popleft()
+            self._forget_timer()
         else:
             self._records.remove(record)
         self._store.delete(RECORD, record.key)
@@ -250,7 +258,7 @@ class Outbox:
         for message in self._urgent:
             if not (self._post.accepted or message.unregistered):
                 continue
-            if record is not None and message.behind >= record.seq and record.attempts == 0:
+            if record is not None and message.behind == record.seq and not record.attempts:
                 return None
             return message
         return None
@@ -259,14 +267,21 @@ class Outbox:
         if not self._records or not self._post.accepted or not self.turn.stored:
             return None
         record = self._records[0]
-        if record.attempts and record.not_before > self._clock.now():
-            self._wake_at(record.not_before)
-            return None
+        if record.attempts:
+            due = record.failed_at + self._post.retry_interval_s * record.attempts
+            if due > self._clock.now():
+                self._wake_at(due)
+                return None
         return record
 
     def _wake_at(self, when: float) -> None:
         if self._timer is None:
             self._timer = self._clock.call_at(when, self._woken)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _woken(self) -> None:
         self._timer = None
@@ -294,9 +309,7 @@ class Outbox:
             lambda answer: self._delivered(record, answer),
             lambda error: self._refused(record, error),
         )
-        if record.ids is None:
-            record.ids = []
-        record.ids.append(message_id)
+        record.ids = [*(record.ids or ())[1 - MOST_IDS :], message_id]
 
     def _call(
         self,
@@ -309,7 +322,10 @@ class Outbox:
         return self._session.call(action, payload, replied, failed, self._post.message_timeout_s)
 
     def _delivered(self, record: Record, answer: Any) -> None:
-        self._inflight = None
+        if record is self._inflight:
+            self._inflight = None
+        if not self._is_next(record):
+            return  # a late answer to an earlier transmission counted
         self._remove(record)
         self._post.record_answered(record, answer)
         self._post.outbox_changed()
@@ -317,35 +333,66 @@ class Outbox:
     def _refused(self, record: Record, error: CallFailed) -> None:
         """Count what reached the other side and was refused or ignored; the link's end counts nothing."""
         self._inflight = None
-        if not error.delivered or record not in (self._records or ()):
+        if not error.delivered or not self._is_next(record):
             return
         record.attempts += 1
-        if record.attempts >= max(self._post.attempts, 1):
-            self._remove(record)
-            self._post.record_given_up(record, error)
-            self._post.outbox_changed()
-            return
-        record.not_before = self._clock.now() + self._post.retry_interval_s * record.attempts
-        self._store.put(RECORD, record.key, record.document())
+        record.failed_at = self._clock.now()
+        if not self._spent(record, error):
+            self._store.put(RECORD, record.key, record.document())
+
+    def _spent(self, record: Record, error: CallFailed) -> bool:
+        """Give a record up that was tried as often as allowed (OCPP 1.6 §3.7.1)."""
+        if record.attempts < max(self._post.attempts, 1):
+            return False
+        self._remove(record)
+        if self._given_up is None:
+            self._given_up = deque(maxlen=MOST_GIVEN_UP)
+        self._given_up.append(record)
+        self._post.record_given_up(record, error)
+        self._post.outbox_changed()
+        return True
+
+    def retry_rule_changed(self) -> None:
+        """The message that waits for its next attempt follows the new values at once."""
+        self._forget_timer()
+        record = self._records[0] if self._records else None
+        if record is not None and record.attempts and record is not self._inflight:
+            self._spent(record, CallFailed("GenericError", "fewer attempts are allowed from now on"))
+
+    def _is_next(self, record: Record) -> bool:
+        return bool(self._records and self._records[0] is record)
 
     def answered_late(self, message_id: str, check: Callable[[str], str | None], payload: Any) -> bool:
-        """A result for an earlier transmission of the record that is next; True if it was one."""
-        record = self._records[0] if self._records else None
-        if record is None or record is self._inflight or message_id not in (record.ids or ()):
-            return False
-        if check(self._post.render_record(record)[0]) is not None:
-            return False
-        self._delivered(record, payload)
-        return True
+        """A result for an earlier transmission of a record that waits or was given up; True if it was one."""
+        waiting = (self._records[0],) if self._records else ()
+        for record in chain(waiting, self._given_up or ()):
+            if message_id not in (record.ids or ()) or check(self._post.render_record(record)[0]) is not None:
+                continue
+            if self._is_next(record):
+                self._delivered(record, payload)
+            elif self._given_up is not None:
+                self._given_up.remove(record)
+                self._post.record_answered(record, payload)
+            return True
+        return False
+
+    # --- ends ---------------------------------------------------------------------------------------
+
+    def hush(self) -> None:
+        """The station is not accepted any more: what waited for the line is not said."""
+        kept = [message for message in self._urgent if message.unregistered]
+        silenced = [message for message in self._urgent if not message.unregistered]
+        self._urgent = kept
+        for message in silenced:
+            message.failed(CallFailed(NOT_SENT))
 
     def link_down(self) -> None:
         """Urgent messages are not about now any more."""
         urgent, self._urgent = self._urgent, []
         for message in urgent:
-            message.failed(CallFailed(LINK_LOST))
+            message.failed(CallFailed(NOT_SENT))
 
     def close(self) -> None:
-        """Cancel the timer; records stay in the store."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Forget the timer and whatever waits; records stay in the store."""
+        self._forget_timer()
+        self._urgent = []

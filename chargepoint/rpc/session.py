@@ -12,9 +12,15 @@ from chargepoint.domain.turn import Turn
 from chargepoint.rpc import frames
 from hal.api import Clock, Timer
 
+TIMEOUT, LINK_LOST, NOT_SENT, INVALID_ANSWER = "Timeout", "LinkLost", "NotSent", "InvalidAnswer"
+
 
 class CallFailed(Exception):
-    """A CALL of ours brought no result; `code` is the CALLERROR's, or Timeout, LinkLost or InvalidAnswer."""
+    """A CALL of ours brought no result.
+
+    `code` is the CALLERROR's, or `TIMEOUT`, `LINK_LOST` (it was on its way), `NOT_SENT` (it never left) or
+    `INVALID_ANSWER`.
+    """
 
     def __init__(self, code: str, description: str = "") -> None:
         super().__init__(f"{code}: {description}" if description else code)
@@ -23,10 +29,7 @@ class CallFailed(Exception):
     @property
     def delivered(self) -> bool:
         """False if the other side may never have seen it: no attempt to count."""
-        return self.code != LINK_LOST
-
-
-TIMEOUT, LINK_LOST, INVALID_ANSWER = "Timeout", "LinkLost", "InvalidAnswer"
+        return self.code not in (LINK_LOST, NOT_SENT)
 
 
 class Later:
@@ -133,6 +136,13 @@ class Session:
         self._serving = None
         self._fail(CallFailed(LINK_LOST))
 
+    def close(self) -> None:
+        """Nobody is interested in answers any more."""
+        self._link = None
+        self._serving = None
+        if self.outstanding is not None:
+            self._finished(self.outstanding)
+
     def call(
         self,
         action: str,
@@ -141,8 +151,8 @@ class Session:
         failed: Callable[[CallFailed], None],
         timeout_s: float,
     ) -> str:
-        """Send a CALL and return its id; exactly one of the callbacks comes, in a turn."""
-        assert self._link is not None and self.outstanding is None
+        """Send a CALL and return its id; exactly one of the callbacks comes, in a turn, before `close`."""
+        assert self.free
         outstanding = Outstanding(self._next_id(), action, replied, failed)
         self.outstanding = outstanding
         self._clock.hold()
@@ -154,13 +164,15 @@ class Session:
 
     def receive(self, data: bytes | str) -> None:
         """One text message from the other side; call it inside a turn."""
+        if self._link is None:
+            return
         try:
             frame = frames.parse(data)
         except frames.Rubbish as rubbish:
             self._refuse(rubbish)
             return
         if isinstance(frame, frames.Call):
-            self._serve(frame, data)
+            self._serve(frame)
         elif isinstance(frame, frames.Result):
             self._take_result(frame)
         elif isinstance(frame, frames.Error) and self._awaits(frame.message_id):
@@ -169,7 +181,7 @@ class Session:
 
     # --- their CALLs --------------------------------------------------------------------------------
 
-    def _serve(self, call: frames.Call, data: bytes | str) -> None:
+    def _serve(self, call: frames.Call) -> None:
         if not self._peer.listens():
             return
         if self._serving is not None and call.message_id in self._serving:
@@ -178,31 +190,18 @@ class Session:
             )
             return
         try:
-            try:
-                result = self._peer.serve(call.action, call.payload)
-            except OCPPError as error:
-                if _code(error) != "TypeConstraintViolation":
-                    raise
-                # orjson reads integers over 64 bits as floats, which then look like the wrong type
-                exact = frames.parse(data, exact=True)
-                assert isinstance(exact, frames.Call)
-                result = self._peer.serve(exact.action, exact.payload)
+            result = self._peer.serve(call.action, call.payload)
+            if isinstance(result, Later):
+                self._owe(call, result)
+            else:
+                self._answer(frames.result(call.message_id, self._peer.render(call.action, result)))
         except OCPPError as error:
             self._answer(frames.error(call.message_id, _code(error), str(error.description)))
-            return
-        except frames.Rubbish as rubbish:
-            self._answer(frames.error(call.message_id, rubbish.code, str(rubbish)))
-            return
         except Exception as error:
             self._answer(
                 frames.error(call.message_id, "InternalError", "the charge point failed to handle this")
             )
             self._turn.report(error)
-            return
-        if isinstance(result, Later):
-            self._owe(call, result)
-        else:
-            self._answer(frames.result(call.message_id, self._peer.render(call.action, result)))
 
     def _owe(self, call: frames.Call, later: Later) -> None:
         if self._serving is None:
@@ -218,8 +217,8 @@ class Session:
         later.then(answer)
 
     def _refuse(self, rubbish: frames.Rubbish) -> None:
-        answers = self._peer.unreadable(str(rubbish)) or rubbish.message_id != "-1"
-        if answers and self._peer.listens():
+        answers = self._peer.unreadable(str(rubbish)) or rubbish.message_id != frames.UNKNOWN_ID
+        if answers and rubbish.message_id is not None and self._peer.listens():
             self._answer(frames.error(rubbish.message_id, rubbish.code, str(rubbish)))
 
     def _answer(self, data: bytes) -> None:

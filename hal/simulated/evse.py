@@ -128,7 +128,9 @@ class SimulatedEvse:
                 self._offer = offer
 
     def lock(self, wanted: bool) -> None:
-        if self._info.tethered or not self._info.lockable or wanted == self._locked:
+        if self._info.tethered or not self._info.lockable:
+            return
+        if wanted == self._locked and (wanted or not self._lock_broken):
             return
         if not self._cable if wanted else self._closed:
             return
@@ -248,7 +250,7 @@ class SimulatedEvse:
             self._supply_v = voltage_v
 
     def break_lock(self, broken: bool) -> None:
-        """Broken, the lock stays where it is and reports `LOCK_FAULT` when told to move, until repaired."""
+        """Broken, the lock stays where it is and reports `LOCK_FAULT` at each command, until repaired."""
         with self._changing():
             self._lock_broken = broken
             if not broken:

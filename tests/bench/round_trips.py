@@ -1,6 +1,7 @@
 """A client process that sends MeterValues again and again and tells what CPU time each round trip cost it.
 
-Run as `python -m tests.bench.round_trips CLIENT LOOP URL CALLS`; prints one JSON object.
+Run as `python -m tests.bench.round_trips CLIENT LOOP URL COUNT CALLS`; prints one JSON object. COUNT clients
+share CALLS round trips; each makes one after the other and all do so at the same time.
 """
 
 from __future__ import annotations
@@ -10,15 +11,28 @@ import gc
 import json
 import resource
 import sys
-import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
+from chargepoint.config import StationConfig
+from chargepoint.station import StationType, assemble
+from chargepoint.store import MemoryStore
+from hal.clock import WallClock
+from hal.simulated.evse import SimulatedEvse
+from hal.simulated.vehicle import vehicle_from
+from tests.bench.loops import run, until
+
 WARM_UP = 300
-MEASURANDS = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,SoC"
+OCPP = {
+    "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,SoC",
+    "MeterValueSampleInterval": "0",
+}
 
 Trips = Callable[[int], Awaitable[None]]
 """Makes that many round trips, each after the answer to the one before."""
+
+Values = list[dict[str, Any]]
 
 
 def cpu_s() -> float:
@@ -27,25 +41,16 @@ def cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def measured(trips: Trips, calls: int) -> dict[str, float]:
-    """CPU and real time of a round trip in microseconds."""
-    await trips(WARM_UP)
-    gc.collect()
-    cpu_before, before = cpu_s(), time.perf_counter()
-    await trips(calls)
-    cpu, real = cpu_s() - cpu_before, time.perf_counter() - before
-    return {"cpu_us": cpu / calls * 1e6, "real_us": real / calls * 1e6}
-
-
 # --- the package alone ------------------------------------------------------------------------------
 
 
-async def plain(url: str, calls: int) -> dict[str, float]:
+async def plain(url: str, identity: str, end: AsyncExitStack) -> Trips:
     """`ocpp` over `websockets`, as their documentations show it; schemas are checked, as by default."""
     from ocpp.v16 import ChargePoint, call
     from websockets.asyncio.client import connect
+    from websockets.typing import Subprotocol
 
-    values: list[dict[str, Any]] = [
+    values: Values = [
         {"measurand": "Energy.Active.Import.Register", "value": "123456", "unit": "Wh"},
         {"measurand": "Power.Active.Import", "value": "7360.0", "unit": "W"},
         {"measurand": "Current.Import", "value": "32.00", "unit": "A", "phase": "L1"},
@@ -53,119 +58,122 @@ async def plain(url: str, calls: int) -> dict[str, float]:
         {"measurand": "SoC", "value": "54", "unit": "Percent", "location": "EV"},
     ]
     sampled = [{"context": "Sample.Periodic", **value} for value in values]
-    async with connect(url + "CP001", subprotocols=["ocpp1.6"]) as socket:  # type: ignore[list-item]
-        charge_point = ChargePoint("CP001", socket)
-        reading = asyncio.create_task(charge_point.start())
+    connection = connect(url + identity, subprotocols=[Subprotocol("ocpp1.6")])
+    charge_point = ChargePoint(identity, await end.enter_async_context(connection))
+    end.callback(asyncio.create_task(charge_point.start()).cancel)
 
-        async def trips(count: int) -> None:
-            for _ in range(count):
-                meter_value = {"timestamp": "2026-03-29T14:05:00.000Z", "sampled_value": sampled}
-                request = call.MeterValues(connector_id=1, transaction_id=12345, meter_value=[meter_value])
-                await charge_point.call(request)
+    async def trips(count: int) -> None:
+        for _ in range(count):
+            meter_value = {"timestamp": "2026-03-29T14:05:00.000Z", "sampled_value": sampled}
+            await charge_point.call(
+                call.MeterValues(connector_id=1, transaction_id=12345, meter_value=[meter_value])
+            )
 
-        figures = await measured(trips, calls)
-        reading.cancel()
-    return figures
+    return trips
 
 
 # --- our station ------------------------------------------------------------------------------------
 
 
-async def station(url: str, calls: int, reads_meter: bool = False) -> dict[str, float]:
-    """A station as a fleet has it: recorded, rendered, checked both ways, sent; one charging transaction.
+class Charging:
+    """A station as a fleet has it, with one transaction whose readings go out as fast as they are answered.
 
     `reads_meter`: each round trip begins with a reading of the simulated meter, else with five given values.
     """
-    from chargepoint.config import StationConfig
-    from chargepoint.station import StationType, assemble
-    from chargepoint.store import MemoryStore
-    from hal.clock import WallClock
-    from hal.simulated.evse import SimulatedEvse
-    from hal.simulated.vehicle import load_vehicle
 
-    config = StationConfig.model_validate(
-        {
-            "connectors": [{"phases": 1, "cable": "tethered"}],
-            "ocpp": {"MeterValuesSampledData": MEASURANDS, "MeterValueSampleInterval": "0"},
-        }
+    def __init__(self, type: StationType, url: str, identity: str, reads_meter: bool) -> None:
+        clock = WallClock()
+        self.station = assemble(type, MemoryStore(), clock, clock, url=url, identity=identity, seed=1)
+        self.reads_meter = reads_meter
+        self.left = 0
+        self.done: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Connect, boot, plug in, swipe, and wait until all of that is said."""
+        evse = self.station.evses[0]
+        assert isinstance(evse, SimulatedEvse)
+        self.station.start()
+        charge_point = self.charge_point = self.station.charge_point
+        connector = self.connector = charge_point.connectors[1]
+        await until(lambda: charge_point.accepted)
+        evse.plug_in(vehicle_from({"wake_s": 0.0}))
+        self.station.tag_presented("04E12345", None)
+        await until(lambda: connector.transaction is not None and connector.transaction.csms_id is not None)
+        await until(lambda: charge_point.outbox.idle and evse.closed)
+        assert connector.transaction is not None
+        self.key = connector.transaction.key
+        self.given = self.measured()
+        assert len(self.given[0]["sampledValue"]) == 5
+        self.loop = asyncio.get_running_loop()
+        self.proven, charge_point.on_proven = charge_point.on_proven, self.answered
+
+    def measured(self) -> Values:
+        """What the meter says now."""
+        payload = self.charge_point.meter_values.fresh(self.connector)
+        assert payload is not None
+        values: Values = payload["meterValue"]
+        return values
+
+    def trip(self) -> None:
+        """A turn as a due sample is one: recorded, committed, rendered, checked, sent."""
+        values = self.measured() if self.reads_meter else self.given
+        with self.charge_point.turn:
+            self.charge_point.outbox.record("meter", self.key, {"connector": 1, "values": values})
+
+    def answered(self) -> None:
+        """A valid answer came: if it ends a trip, the next one begins when this turn is over."""
+        self.proven()
+        outstanding = self.charge_point.session.outstanding
+        if outstanding is None or outstanding.action != "MeterValues":
+            return
+        self.left -= 1
+        if self.left:
+            self.loop.call_soon(self.trip)
+        elif self.done is not None:
+            self.done.set_result(None)
+
+    async def trips(self, count: int) -> None:
+        """See `Trips`."""
+        self.left, self.done = count, self.loop.create_future()
+        self.trip()
+        await self.done
+
+
+def stations(reads_meter: bool) -> Callable[[str, str, AsyncExitStack], Awaitable[Trips]]:
+    """Stations of one type."""
+    type = StationType(
+        StationConfig.model_validate({"connectors": [{"phases": 1, "cable": "tethered"}], "ocpp": OCPP})
     )
-    clock = WallClock()
-    station = assemble(StationType(config), MemoryStore(), clock, clock, url=url, seed=1)
-    evse = station.evses[0]
-    assert isinstance(evse, SimulatedEvse)
-    station.start()
-    charge_point = station.charge_point
-    await until(lambda: charge_point.accepted)
-    evse.plug_in(load_vehicle("compact"))
-    station.tag_presented("04E12345", None)
-    connector = charge_point.connectors[1]
-    await until(lambda: connector.transaction is not None and connector.transaction.csms_id is not None)
-    await until(lambda: charge_point.outbox.idle and connector.evse.closed)
-    assert connector.transaction is not None
-    key, outbox, turn = connector.transaction.key, charge_point.outbox, charge_point.turn
-    fresh = charge_point.meter_values.fresh(connector)
-    assert fresh is not None and len(fresh["meterValue"][0]["sampledValue"]) == 5
-    given = fresh["meterValue"]
-    loop = asyncio.get_running_loop()
-    proven = charge_point.on_proven
-    left, done = 0, loop.create_future()
 
-    def trip() -> None:
-        values = given
-        if reads_meter:
-            measured_now = charge_point.meter_values.fresh(connector)
-            assert measured_now is not None
-            values = measured_now["meterValue"]
-        with turn:
-            outbox.record("meter", key, {"connector": 1, "values": values})
+    async def station(url: str, identity: str, end: AsyncExitStack) -> Trips:
+        charging = Charging(type, url, identity, reads_meter)
+        await charging.start()
+        end.push_async_callback(charging.station.link.closed)
+        end.callback(charging.station.close)
+        return charging.trips
 
-    def answered() -> None:
-        nonlocal left
-        proven()
-        left -= 1
-        if left:
-            loop.call_soon(trip)
-        else:
-            done.set_result(None)
-
-    async def trips(count: int) -> None:
-        nonlocal left, done
-        left, done = count, loop.create_future()
-        trip()
-        await done
-
-    charge_point.on_proven = answered
-    figures = await measured(trips, calls)
-    charge_point.on_proven = proven
-    station.close()
-    await station.link.closed()
-    return figures
+    return station
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for something to become true; only while things are set up."""
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
-CLIENTS: dict[str, Callable[[str, int], Awaitable[dict[str, float]]]] = {
+CLIENTS: dict[str, Callable[[str, str, AsyncExitStack], Awaitable[Trips]]] = {
     "plain": plain,
-    "station": station,
-    "station reading its meter": lambda url, calls: station(url, calls, reads_meter=True),
+    "station": stations(reads_meter=False),
+    "station reading its meter": stations(reads_meter=True),
 }
 
 
-async def main(client: str, url: str, calls: int) -> None:
-    print(json.dumps(await CLIENTS[client](url, calls)))
+async def main(client: str, url: str, count: int, calls: int) -> dict[str, float]:
+    """CPU time of a round trip in microseconds."""
+    async with AsyncExitStack() as end:
+        make = CLIENTS[client]
+        clients = await asyncio.gather(*(make(url, f"CP{number:03d}", end) for number in range(count)))
+        await asyncio.gather(*(trips(WARM_UP // count) for trips in clients))
+        gc.collect()
+        before = cpu_s()
+        await asyncio.gather(*(trips(calls // count) for trips in clients))
+        return {"cpu_us": (cpu_s() - before) / calls * 1e6}
 
 
 if __name__ == "__main__":
-    name, kind, address, count = sys.argv[1:]
-    if kind == "uvloop":
-        import uvloop
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main(name, address, int(count)))
-    else:
-        asyncio.run(main(name, address, int(count)))
+    name, loop, address, number, total = sys.argv[1:]
+    print(json.dumps(run(main(name, address, int(number), int(total)), loop)))

@@ -1,4 +1,4 @@
-"""A central system as light as possible: a process that answers every CALL at once and looks at none closely."""
+"""A central system as light as possible: a process that answers every CALL and looks at none closely."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ class Sink(asyncio.Protocol):
                 frame = orjson.loads(event.data)
                 if frame[0] == 2:
                     self.protocol.send_text(orjson.dumps([3, frame[1], answer(frame[2])]))
-        self.transport.write(b"".join(self.protocol.data_to_send()))
+        for part in self.protocol.data_to_send():
+            if part:
+                self.transport.write(part)
+            else:
+                self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport.close()

@@ -45,7 +45,9 @@ class CsmsProcess(Piped):
 
     def calls(self, action: str | None = None) -> list[Line]:
         """The payloads of all CALLs so far, of one action or of all."""
-        frames = [event["frame"] for event in self.events if event["event"] == "frame" and event["dir"] == "rx"]
+        frames = [
+            event["frame"] for event in self.events if event["event"] == "frame" and event["dir"] == "rx"
+        ]
         return [
             frame[3]
             for frame in frames

@@ -50,6 +50,18 @@ class Piped:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
+    def stop_reading(self) -> None:
+        """Nobody reads its standard output any more."""
+        stdout = self._transport.get_pipe_transport(1)
+        assert stdout is not None
+        stdout.close()
+
+    @property
+    def _transport(self) -> asyncio.SubprocessTransport:
+        transport = self.process._transport  # type: ignore[attr-defined]  # there is no public way
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        return transport
+
     async def ask(self, command: Line | str) -> Line:
         """Write a command and return its reply."""
         self.say(command)
@@ -70,6 +82,12 @@ class Piped:
             self._event_from, lambda line: "event" in line and wanted(line)
         )
         return line
+
+    async def until_said(self, enough: Callable[[list[Line]], bool]) -> None:
+        """Wait until `lines` are enough, or until its end."""
+        while not enough(self.lines) and not self._reading.done():
+            self._more.clear()
+            await self._more.wait()
 
     async def _next(self, start: int, wanted: Callable[[Line], bool]) -> tuple[int, Line]:
         """The first line from `start` on that is wanted, and where to go on behind it."""
@@ -130,8 +148,8 @@ class Piped:
         try:
             yield program
         finally:
-            if process.returncode is None:
-                await program.kill()
+            await program.kill()
+            program._transport.close()
 
 
 def play(story: Callable[[], Awaitable[None]], within_s: float = 50.0) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from chargepoint.csms.central_system import CentralSystem
 from tests.integration.piped import Line, Piped
 
 START = "2026-01-01T00:00:00Z"
@@ -48,15 +49,17 @@ class StationProcess(Piped):
         def wanted(line: Line) -> bool:
             if line["event"] != "ocpp" or line["dir"] != "tx" or line["frame"][0] != 2:
                 return False
-            payload = line["frame"][3]
-            return line["frame"][2] == action and payload | fields == payload
+            payload: Line = line["frame"][3]
+            return bool(line["frame"][2] == action and payload | fields == payload)
 
         payload: Line = (await self.until(wanted))["frame"][3]
         return payload
 
     def calls(self, *actions: str) -> list[tuple[str, Line]]:
         """Action and payload of all CALLs sent so far, of some actions or of all."""
-        frames = [event["frame"] for event in self.events if event["event"] == "ocpp" and event["dir"] == "tx"]
+        frames = [
+            event["frame"] for event in self.events if event["event"] == "ocpp" and event["dir"] == "tx"
+        ]
         return [
             (frame[2], frame[3]) for frame in frames if frame[0] == 2 and (not actions or frame[2] in actions)
         ]
@@ -93,3 +96,16 @@ async def station(
     async with StationProcess.started(arguments, **environment) as running:
         await running.event("ready")
         yield running
+
+
+@asynccontextmanager
+async def at_central_system(
+    folder: Path, *options: str | Path, clock: str = "stepped", start: str | None = START, **sections: Any
+) -> AsyncIterator[tuple[CentralSystem, StationProcess]]:
+    """A central system in this process and a station at it, with these sections of configuration."""
+    async with CentralSystem(seed=1) as central:
+        arguments = ("--config", configuration(folder, **sections), "--linger", "0", *options)
+        async with station(
+            *arguments, csms=central.url, storage=folder / "storage", clock=clock, start=start
+        ) as running:
+            yield central, running

@@ -103,6 +103,13 @@ def test_a_switch_of_protocols_may_be_a_websocket() -> None:
     assert from_response(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", WS) is None
 
 
+def test_a_refusal_that_speaks_of_subprotocols_is_about_ocpp16() -> None:
+    head = b"HTTP/1.1 400 Bad Request\r\n\r\nFailed: invalid subprotocol; expected one of ocpp2.0.1.\n"
+    error = from_response(head, WS)
+    assert error is not None
+    assert error.kind == "subprotocol"
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [

@@ -15,9 +15,13 @@ from hal.api import Timer
 
 RETRY_S = 60.0
 LONGEST_RETRY_S = 300.0
+LONGEST_INTERVAL_S = 2**31 - 1
 DAY_S = 86_400.0
+CREDIBLE = range(0, 32_503_680_000)  # 1970 to 2999: what a central system says beyond is not the time
 
 REGISTRATION = "registration"
+
+_EVER = {"ever": True}  # one for all stations
 
 
 class Registration(StrEnum):
@@ -35,8 +39,14 @@ class Registrar(Protocol):
     def registered(self, registration: Registration, interval_s: int, before: Registration) -> None:
         """The central system answered a BootNotification."""
 
-    def time_corrected(self) -> None:
-        """The station's UTC has moved by more than a second."""
+    def boot_failed(self, error: CallFailed) -> None:
+        """A BootNotification was not answered as it should be."""
+
+    def heartbeat_answered(self) -> None:
+        """The central system is there and answers."""
+
+    def time_corrected(self, by_s: float, first: bool) -> None:
+        """The station's UTC has moved by more than a second; `first`: until now it was only a guess."""
 
 
 class Boot:
@@ -44,17 +54,19 @@ class Boot:
 
     __slots__ = (
         "_accepted_here",
+        "_boot_timer",
         "_booting",
         "_configuration",
         "_due_at",
+        "_heartbeat_timer",
         "_identity",
         "_last_call_at",
         "_outbox",
+        "_own_wait_s",
         "_registrar",
-        "_sent_at",
         "_store",
         "_time",
-        "_timer",
+        "_time_known",
         "_wait_s",
         "registration",
     )
@@ -77,11 +89,13 @@ class Boot:
         self.registration = Registration.UNREGISTERED
         self._accepted_here = False  # accepted on the present connection
         self._booting = False
-        self._wait_s = RETRY_S
+        self._wait_s = RETRY_S  # after a BootNotification without an answer
+        self._own_wait_s = RETRY_S  # after one that was answered without an interval
         self._due_at = 0.0  # no BootNotification before, on the station's clock
-        self._sent_at = 0.0
-        self._last_call_at = 0.0
-        self._timer: Timer | None = None
+        self._last_call_at = 0.0  # also the sending of the CALL that is being answered
+        self._time_known = False  # the central system said what time it is
+        self._boot_timer: Timer | None = None
+        self._heartbeat_timer: Timer | None = None
 
     @property
     def accepted(self) -> bool:
@@ -107,7 +121,7 @@ class Boot:
         """Nothing to ask until the next connection."""
         self._accepted_here = False
         self._booting = False
-        self._cancel()
+        self.close()
 
     def call_sent(self) -> None:
         """Something went out: the next Heartbeat can wait (OCPP 1.6 §4.6)."""
@@ -115,29 +129,30 @@ class Boot:
 
     def boot_now(self) -> None:
         """Send BootNotification at once; a trigger asked for it."""
-        self._cancel()
+        self._forget_boot()
         self._send()
 
     def interval_changed(self) -> None:
         """HeartbeatInterval has a new value."""
-        if self.accepted:
+        if self.accepted and self._outbox.online:
             self._heartbeat_later()
 
     def close(self) -> None:
-        """Cancel the timer."""
-        self._cancel()
+        """Cancel the timers."""
+        self._forget_boot()
+        self._forget_heartbeat()
 
     # --- BootNotification ---------------------------------------------------------------------------
 
     def _boot_when_due(self) -> None:
-        self._cancel()
+        self._forget_boot()
         if self._due_at <= self._time.clock.now():
             self._send()
         else:
-            self._timer = self._time.clock.call_at(self._due_at, self._again)
+            self._boot_timer = self._time.clock.call_at(self._due_at, self._again)
 
     def _again(self) -> None:
-        self._timer = None
+        self._boot_timer = None
         with self._outbox.turn:
             self._send()
 
@@ -145,80 +160,92 @@ class Boot:
         if self._booting:
             return
         self._booting = True
-        self._sent_at = self._time.clock.now()
+        self._last_call_at = self._time.clock.now()
         self._outbox.send(
             "BootNotification", self._identity, self._answered, self._failed, unregistered=True, first=True
         )
 
     def _failed(self, error: CallFailed) -> None:
-        """No answer, or none that makes sense: once more, an interval after the one that failed was sent."""
         self._booting = False
+        self._registrar.boot_failed(error)
         if error.delivered:
-            self._due_at = self._sent_at + self._wait_s
+            self._due_at = self._last_call_at + self._wait_s
         if self._outbox.online:
             self._boot_when_due()
 
     def _answered(self, answer: dict[str, Any]) -> None:
         self._booting = False
-        self._follow_time(answer["currentTime"], self._sent_at)
+        self._follow_time(answer["currentTime"])
         before = self.registration
         self.registration = Registration(answer["status"])
-        interval_s = int(answer["interval"])
-        if self.registration is Registration.ACCEPTED:
-            self._accepted_here = True
+        interval_s = min(int(answer["interval"]), LONGEST_INTERVAL_S)
+        self._accepted_here = self.accepted
+        if self.accepted:
             if interval_s > 0:
-                self._configuration.set_service("HeartbeatInterval", str(min(interval_s, 2**31 - 1)))
-            self._store.put(REGISTRATION, "accepted", {"ever": True})
+                self._configuration.set_service("HeartbeatInterval", str(interval_s))
+            self._store.put(REGISTRATION, "accepted", _EVER)
             self._heartbeat_later()
         else:
-            self._wait_s = float(interval_s) if interval_s > 0 else self._own_wait_s(before)
-            self._due_at = self._sent_at + self._wait_s
+            self._forget_heartbeat()
+            self._due_at = self._last_call_at + self._next_wait_s(interval_s)
             self._boot_when_due()
         self._registrar.registered(self.registration, interval_s, before)
 
-    def _own_wait_s(self, before: Registration) -> float:
-        """Without an interval given: 60 s, growing to 300 s (OCPP 1.6 §4.2)."""
-        return RETRY_S if before is Registration.UNREGISTERED else min(self._wait_s * 2, LONGEST_RETRY_S)
+    def _next_wait_s(self, interval_s: int) -> float:
+        """The interval, or without one 60 s, growing to 300 s (OCPP 1.6 §4.2)."""
+        if interval_s > 0:
+            self._wait_s = float(interval_s)
+            self._own_wait_s = RETRY_S
+            return self._wait_s
+        wait_s, self._own_wait_s = self._own_wait_s, min(self._own_wait_s * 2, LONGEST_RETRY_S)
+        return wait_s
+
+    def _forget_boot(self) -> None:
+        if self._boot_timer is not None:
+            self._boot_timer.cancel()
+            self._boot_timer = None
 
     # --- Heartbeat ----------------------------------------------------------------------------------
 
     def _heartbeat_later(self) -> None:
-        self._cancel()
+        self._forget_heartbeat()
         interval_s = self._configuration.heartbeat_interval_s or DAY_S
-        self._timer = self._time.clock.call_at(
-            max(self._last_call_at, self._time.clock.now() - interval_s) + interval_s, self._heartbeat_due
+        self._heartbeat_timer = self._time.clock.call_at(
+            max(self._last_call_at + interval_s, self._time.clock.now()), self._heartbeat_due
         )
 
     def _heartbeat_due(self) -> None:
         """The timer is not moved by each CALL; it looks when it fires how long the line has been idle."""
-        self._timer = None
+        self._heartbeat_timer = None
         interval_s = self._configuration.heartbeat_interval_s or DAY_S
         with self._outbox.turn:
-            if not self._outbox.online or not self.accepted:
-                return
-            if self._time.clock.now() >= self._last_call_at + interval_s - 0.001:
+            if self._time.clock.now() >= self._last_call_at + interval_s:
                 self.heartbeat()
             self._heartbeat_later()
 
-    def heartbeat(self) -> None:
-        """Send a Heartbeat now."""
-        sent_at = self._time.clock.now()
-        self._last_call_at = sent_at
-        self._outbox.send(
-            "Heartbeat",
-            {},
-            lambda answer: self._follow_time(answer["currentTime"], sent_at),
-            lambda error: None,
-            unregistered=True,
-        )
+    def _forget_heartbeat(self) -> None:
+        if self._heartbeat_timer is not None:
+            self._heartbeat_timer.cancel()
+            self._heartbeat_timer = None
 
-    def _follow_time(self, text: str, sent_at: float) -> None:
+    def heartbeat(self) -> None:
+        """Send a Heartbeat as soon as the line is free; one that still waits for it will do."""
+        self._last_call_at = self._time.clock.now()
+        if not self._outbox.waits("Heartbeat"):
+            self._outbox.send("Heartbeat", {}, self._beaten, lambda error: None, unregistered=True)
+
+    def _beaten(self, answer: dict[str, Any]) -> None:
+        self._follow_time(answer["currentTime"])
+        self._registrar.heartbeat_answered()
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    def _follow_time(self, text: str) -> None:
         """The central system's time, half the round trip added (OCPP 1.6 §4.6)."""
         utc = moment(text)
-        if utc is not None and self._time.correct(utc + (self._time.clock.now() - sent_at) / 2):
-            self._registrar.time_corrected()
-
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if utc is None or int(utc) not in CREDIBLE:
+            return
+        before_s = self._time.offset_s
+        if self._time.correct(utc + (self._time.clock.now() - self._last_call_at) / 2):
+            self._registrar.time_corrected(self._time.offset_s - before_s, not self._time_known)
+        self._time_known = True

@@ -1,10 +1,11 @@
-"""Meter values: sampled and clock-aligned, sent on their way and gathered for the stop record (OCPP 1.6 §3.16)."""
+"""Meter values: sampled and clock-aligned, sent or kept for the stop record (OCPP 1.6 §3.16)."""
 
 from __future__ import annotations
 
 from math import floor
-from typing import Any
+from typing import Any, NamedTuple
 
+from chargepoint.domain import running
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
 from chargepoint.domain.metering import (
@@ -20,7 +21,7 @@ from chargepoint.domain.metering import (
 from chargepoint.domain.time import Moment
 from chargepoint.domain.transaction import Transaction
 from chargepoint.ocpp16.configuration import Configuration
-from chargepoint.ocpp16.messages import meter_value
+from chargepoint.ocpp16.messages import meter_value, shifted
 from chargepoint.rpc.outbox import Outbox
 from hal.api import MeterReading, Timer
 
@@ -29,12 +30,19 @@ PERIODIC, CLOCK, TRIGGER = "Sample.Periodic", "Sample.Clock", "Trigger"
 _ON_GRID_S = 0.001
 
 
+class Since(NamedTuple):
+    """Where an interval began: on the station's clock, which no correction of UTC moves, and the register."""
+
+    moment: float
+    energy_wh: float
+
+
 class Sampling:
     """What the streams of one running transaction remember between two values."""
 
     __slots__ = ("aligned_from", "origin", "sampled_from", "timer")
 
-    def __init__(self, origin: float, begin: IntervalEnergy) -> None:
+    def __init__(self, origin: float, begin: Since) -> None:
         self.origin = origin  # when the transaction started, on the station's clock
         self.sampled_from = begin
         self.aligned_from = begin
@@ -63,15 +71,16 @@ class MeterValues:
         self._temperature_unit = temperature_unit
         self._running: dict[int, Sampling] = {}
         self._aligned: Moment | None = None
-        self._aligned_from: dict[int, IntervalEnergy] | None = None  # of connectors without a transaction
+        self._aligned_from: dict[int, Since] | None = None  # of connectors without a transaction
         self.rearm_aligned()
 
     # --- the streams --------------------------------------------------------------------------------
 
     def started(self, connector: Connector, transaction: Transaction, reading: MeterReading) -> None:
         """A transaction runs: its samples come at its start plus n intervals."""
-        begin = IntervalEnergy(transaction.started_at, reading.energy_wh)
-        sampling = Sampling(transaction.started_at - self._connectors.time.offset_s, begin)
+        origin = transaction.started_at - self._connectors.time.offset_s
+        begin = Since(origin, reading.energy_wh)
+        sampling = Sampling(origin, begin)
         self._running[connector.id] = sampling
         edges = self._edge_measurands()
         if edges:
@@ -80,8 +89,10 @@ class MeterValues:
 
     def resumed(self, connector: Connector, transaction: Transaction) -> None:
         """A transaction goes on after a restart, in its old rhythm."""
-        begin = IntervalEnergy(self._connectors.time.utc(), transaction.last_wh or transaction.meter_start_wh)
-        sampling = Sampling(transaction.started_at - self._connectors.time.offset_s, begin)
+        offset_s = self._connectors.time.offset_s
+        last_at = transaction.started_at if transaction.last_at is None else transaction.last_at
+        last_wh = transaction.meter_start_wh if transaction.last_wh is None else transaction.last_wh
+        sampling = Sampling(transaction.started_at - offset_s, Since(last_at - offset_s, last_wh))
         self._running[connector.id] = sampling
         self._sample_later(connector, sampling)
 
@@ -90,14 +101,22 @@ class MeterValues:
     ) -> list[dict[str, Any]]:
         """The transaction ended: its transactionData, empty if none is asked for."""
         sampling = self._running.pop(connector.id, None)
-        if sampling is not None and sampling.timer is not None:
-            sampling.timer.cancel()
+        if sampling is not None:
+            if sampling.timer is not None:
+                sampling.timer.cancel()
+            self._remember_aligned(connector.id, sampling.aligned_from)
         edges = self._edge_measurands()
         at = transaction.stopped_at
         if edges and reading is not None and at is not None:
-            begin = sampling.sampled_from if sampling else IntervalEnergy(at, reading.energy_wh)
+            begin = Since(at - self._connectors.time.offset_s, reading.energy_wh)  # all that a restart leaves
+            if sampling is not None:
+                begin = sampling.sampled_from if self._samples_intervals() else sampling.aligned_from
             self._gather(connector, at, TRANSACTION_END, edges, reading, begin)
         return self._gathered(transaction)
+
+    def _samples_intervals(self) -> bool:
+        """The stop record holds the energy between samples; else, if at all, between clock-aligned values."""
+        return any(measurand.name.endswith(".Interval") for measurand in self._stop_measurands("Sampled"))
 
     def rearm_samples(self) -> None:
         """MeterValueSampleInterval changed: running transactions keep their phase."""
@@ -113,7 +132,9 @@ class MeterValues:
         if interval_s:
             time = self._connectors.time
             at = next_aligned(time.utc() + _ON_GRID_S, interval_s)
-            self._aligned = time.at_utc(at, lambda: self._aligned_due(at))
+            self._aligned = time.at_utc(at, lambda: self._aligned_due(at, interval_s))
+        else:
+            self._aligned_from = None
 
     def close(self) -> None:
         """Cancel the timers."""
@@ -131,33 +152,42 @@ class MeterValues:
             sampling.timer = None
         interval_s = self._configuration.sample_interval_s
         if interval_s:
-            clock = self._connectors.time.clock
-            n = floor((clock.now() - sampling.origin + _ON_GRID_S) / interval_s) + 1
-            due = sampling.origin + n * interval_s
-            sampling.timer = clock.call_at(due, lambda: self._sample_due(connector, sampling, due))
+            due = self._last_due(sampling, interval_s) + interval_s
+            sampling.timer = self._connectors.time.clock.call_at(
+                due, lambda: self._sample_due(connector, sampling, interval_s)
+            )
 
-    def _sample_due(self, connector: Connector, sampling: Sampling, due: float) -> None:
+    def _last_due(self, sampling: Sampling, interval_s: int) -> float:
+        """The newest moment at which a sample was due, on the station's clock."""
+        elapsed_s = self._connectors.time.clock.now() - sampling.origin
+        return sampling.origin + floor((elapsed_s + _ON_GRID_S) / interval_s) * interval_s
+
+    def _sample_due(self, connector: Connector, sampling: Sampling, interval_s: int) -> None:
         sampling.timer = None
         with self._connectors.turn:
             transaction, reading = connector.transaction, connector.reading()
             if transaction is None or not transaction.running:
                 return
+            due = self._last_due(sampling, interval_s)  # what was slept through cannot be measured any more
             self._sample_later(connector, sampling)
             if reading is None:
                 return
             at = due + self._connectors.time.offset_s
             interval = sampling.sampled_from
-            sampling.sampled_from = IntervalEnergy(at, reading.energy_wh)
+            sampling.sampled_from = Since(due, reading.energy_wh)
             measurands = self._configuration.measurands("MeterValuesSampledData")
             self._send(connector, transaction, at, PERIODIC, measurands, reading, interval)
             self._gather(connector, at, PERIODIC, self._stop_measurands("Sampled"), reading, interval)
-            connector.keep_reading(reading)
+            running.keep_reading(connector, reading)
 
     # --- clock-aligned ------------------------------------------------------------------------------
 
-    def _aligned_due(self, at: float) -> None:
+    def _aligned_due(self, at: float, interval_s: int) -> None:
         self._aligned = None
         with self._connectors.turn:
+            utc = self._connectors.time.utc() + _ON_GRID_S
+            while (later := next_aligned(at, interval_s)) <= utc:  # what was slept through
+                at = later
             self.rearm_aligned()
             if not self._connectors.accepted_once:
                 return
@@ -176,21 +206,25 @@ class MeterValues:
         self._send(connector, transaction, at, CLOCK, measurands, reading, interval)
         if transaction is not None:
             self._gather(connector, at, CLOCK, self._stop_measurands("Aligned"), reading, interval)
-            connector.keep_reading(reading)
+            running.keep_reading(connector, reading)
 
     def _aligned_interval(
         self, connector_id: int, sampling: Sampling | None, at: float, reading: MeterReading
-    ) -> IntervalEnergy | None:
+    ) -> Since | None:
         """Where the elapsed interval began; None for the first one of a connector without a transaction."""
-        now = IntervalEnergy(at, reading.energy_wh)
+        now = Since(at - self._connectors.time.offset_s, reading.energy_wh)
         if sampling is not None:
             interval, sampling.aligned_from = sampling.aligned_from, now
             return interval
-        if self._aligned_from is None:
-            self._aligned_from = {}
-        before = self._aligned_from.get(connector_id)
-        self._aligned_from[connector_id] = now
+        before = (self._aligned_from or {}).get(connector_id)
+        self._remember_aligned(connector_id, now)
         return before
+
+    def _remember_aligned(self, connector_id: int, since: Since) -> None:
+        if self._aligned is not None:
+            if self._aligned_from is None:
+                self._aligned_from = {}
+            self._aligned_from[connector_id] = since
 
     # --- on request ---------------------------------------------------------------------------------
 
@@ -219,7 +253,7 @@ class MeterValues:
         context: str,
         measurands: tuple[Measurand, ...],
         reading: MeterReading,
-        interval: IntervalEnergy | None,
+        interval: Since | None,
     ) -> None:
         values = self._values(connector, at, context, measurands, reading, interval)
         if values:
@@ -233,20 +267,23 @@ class MeterValues:
         context: str,
         measurands: tuple[Measurand, ...],
         reading: MeterReading,
-        interval: IntervalEnergy | None,
+        interval: Since | None,
     ) -> list[dict[str, Any]]:
         allowance = connector.allowance
         phases = allowance.phases if allowance is not None else connector.evse.info.phases
+        elapsed = None
+        if interval is not None:
+            elapsed = IntervalEnergy(interval.moment + self._connectors.time.offset_s, interval.energy_wh)
         found = samples(
             measurands,
             reading,
-            connector.offer,
+            connector.permitted(),
             phases,
             connector.evse.info,
-            interval,
+            elapsed,
             self._temperature_unit,
         )
-        return [meter_value(moment, context, some) for moment, some in timed(found, at, interval)]
+        return [meter_value(moment, context, some) for moment, some in timed(found, at, elapsed)]
 
     def _stop_measurands(self, stream: str) -> tuple[Measurand, ...]:
         return self._configuration.measurands(f"StopTxn{stream}Data")
@@ -262,7 +299,7 @@ class MeterValues:
         context: str,
         measurands: tuple[Measurand, ...],
         reading: MeterReading,
-        interval: IntervalEnergy | None,
+        interval: Since | None,
     ) -> None:
         """Keep values for the stop record, where a power cut does not reach them."""
         transaction = connector.transaction
@@ -288,6 +325,13 @@ def forget_gathered(connectors: Connectors, transaction: Transaction) -> None:
     """Drop what was gathered for a transaction that never was."""
     for n in range(1, transaction.samples + 1):
         connectors.store.delete(_kind(transaction), f"{n:06d}")
+
+
+def shift_gathered(connectors: Connectors, transaction: Transaction, by_s: float) -> None:
+    """What was gathered for a transaction happened `by_s` seconds later."""
+    kind = _kind(transaction)
+    for key, value in list(connectors.store.items(kind)):
+        connectors.store.put(kind, key, shifted(value, by_s))
 
 
 def _kind(transaction: Transaction) -> str:

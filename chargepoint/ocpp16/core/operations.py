@@ -1,4 +1,4 @@
-"""The commands of the Core profile that change the station itself: availability, cache, data, reset, unlock."""
+"""Commands of the Core profile about the station itself: availability, cache, data, reset, unlock."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from ocpp.v16.enums import (
     UnlockStatus,
 )
 
+from chargepoint.domain import ending, lock
 from chargepoint.domain.authorization import Authorizer
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
+from chargepoint.ocpp16.compatibility import Compatibility
 from chargepoint.ocpp16.core.status_notification import StatusReporter
 from chargepoint.rpc.session import Later
-from hal.api import FaultKind
+from hal.api import FaultKind, Timer
 
 UNLOCK_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.5
 
 DataHandler = Callable[[str | None, str | None], tuple[str, str | None]]
 """A vendor's answer to DataTransfer: (messageId, data) -> (status, data)."""
@@ -38,15 +41,30 @@ class Owner(Protocol):
 class Operations:
     """Handlers of ChangeAvailability, ClearCache, DataTransfer, Reset and UnlockConnector."""
 
-    __slots__ = ("_authorizer", "_connectors", "_owner", "_statuses", "_vendors")
+    __slots__ = (
+        "_authorizer",
+        "_compatibility",
+        "_connectors",
+        "_owner",
+        "_statuses",
+        "_unlockings",
+        "_vendors",
+    )
 
     def __init__(
-        self, connectors: Connectors, authorizer: Authorizer, statuses: StatusReporter, owner: Owner
+        self,
+        connectors: Connectors,
+        authorizer: Authorizer,
+        statuses: StatusReporter,
+        owner: Owner,
+        compatibility: Compatibility,
     ) -> None:
         self._connectors = connectors
         self._authorizer = authorizer
         self._statuses = statuses
         self._owner = owner
+        self._compatibility = compatibility
+        self._unlockings: list[Unlocking] | None = None  # under way
         self._vendors: dict[str, DataHandler] | None = None
 
     # --- ChangeAvailability -------------------------------------------------------------------------
@@ -66,7 +84,8 @@ class Operations:
             return self._change(self._connectors[connector_id], operative)
         self._connectors.station_availability(operative)
         self._statuses.refresh(0)
-        return all([self._change(connector, operative) for connector in self._connectors.all])
+        changes = [self._change(connector, operative) for connector in self._connectors.all]
+        return all(changes)
 
     def _change(self, connector: Connector, operative: bool) -> bool:
         """Already there, or already on the way there, is Accepted without further ado."""
@@ -75,12 +94,18 @@ class Operations:
 
     # --- ClearCache ---------------------------------------------------------------------------------
 
-    def on_clear_cache(self, request: call.ClearCache) -> call_result.ClearCache:
-        """Forget every identifier the central system told us about (OCPP 1.6 §5.4)."""
+    def on_clear_cache(self, request: call.ClearCache) -> Later:
+        """Forget every identifier the central system told us about, for good (OCPP 1.6 §5.4)."""
         cleared = self._authorizer.clear_cache()
-        return call_result.ClearCache(
-            status=ClearCacheStatus.accepted if cleared else ClearCacheStatus.rejected
-        )
+        later, turn = Later(), self._connectors.turn
+
+        def answer() -> None:
+            done = cleared and turn.stored
+            status = ClearCacheStatus.accepted if done else ClearCacheStatus.rejected
+            later.answer(call_result.ClearCache(status=status))
+
+        turn.answer(answer)
+        return later
 
     # --- DataTransfer -------------------------------------------------------------------------------
 
@@ -113,28 +138,40 @@ class Operations:
             connector = self._connectors[request.connector_id]
         except KeyError:
             return call_result.UnlockConnector(status=UnlockStatus.not_supported)
-        if connector.evse.info.tethered or not connector.evse.info.lockable:
+        if not lock.lockable(connector):
+            if connector.evse.info.tethered and self._compatibility.unlock_tethered_stops_transaction:
+                connector.stop_asked("UnlockCommand")
             return call_result.UnlockConnector(status=UnlockStatus.not_supported)
-        unlocking = Unlocking(connector)
-        connector.unlocking = True
-        connector.claim = None
-        connector.stop_asked("UnlockCommand")
-        connector.released()
-        if not connector.evse.closed:  # else the plug is released when the contactor has opened
-            connector.evse.lock(False)
+        if self._unlockings is None:
+            self._unlockings = []
+        unlocking = Unlocking(connector, self._unlockings)
+        connector.unlock_asked()
+        if not connector.evse.locked:
+            connector.evse.lock(False)  # where it seems open already, a broken lock says that it is broken
         self._connectors.turn.answer(unlocking.look)
         return unlocking.answer
+
+    def close(self) -> None:
+        """Nobody looks at the locks any more."""
+        for unlocking in self._unlockings or ():
+            unlocking.cancel()
 
 
 class Unlocking:
     """An UnlockConnector under way: looks at the lock until it is open, failed or has taken too long."""
 
-    __slots__ = ("_connector", "_deadline", "answer")
+    __slots__ = ("_among", "_connector", "_deadline", "_timer", "answer")
 
-    def __init__(self, connector: Connector) -> None:
+    def __init__(self, connector: Connector, among: list[Unlocking]) -> None:
         self._connector = connector
-        self._deadline = connector.shared.time.clock.now() + UNLOCK_WITHIN_S
+        self._among = among
+        self._timer: Timer | None = None
+        within_s = UNLOCK_WITHIN_S
+        if connector.transaction is not None:
+            within_s += ending.FINAL_READING_WITHIN_S
+        self._deadline = connector.shared.time.clock.now() + within_s
         self.answer = Later()
+        among.append(self)
 
     def look(self) -> None:
         """Answer if there is something to say, else look again a little later."""
@@ -146,7 +183,7 @@ class Unlocking:
         elif connector.transaction is None and not connector.evse.locked:
             self._finish(UnlockStatus.unlocked)
         else:
-            time.after(0.5, self._look_again)
+            self._timer = time.after(LOOK_EVERY_S, self._look_again)
 
     def _look_again(self) -> None:
         with self._connector.shared.turn:
@@ -154,6 +191,12 @@ class Unlocking:
 
     def _finish(self, status: UnlockStatus) -> None:
         connector = self._connector
-        connector.unlocking = False
+        self._among.remove(self)
+        connector.unlocking = any(other._connector is connector for other in self._among)
         connector.shared.turn.settle(connector)
         self.answer.answer(call_result.UnlockConnector(status=status))
+
+    def cancel(self) -> None:
+        """Look no more; whoever asked is gone too."""
+        if self._timer is not None:
+            self._timer.cancel()

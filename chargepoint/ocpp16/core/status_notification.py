@@ -1,4 +1,4 @@
-"""StatusNotification: tells each status once, in legal steps, not faster than MinimumStatusDuration allows."""
+"""StatusNotification: each status once, in legal steps, not faster than MinimumStatusDuration allows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ from chargepoint.ocpp16.status import (
 )
 from chargepoint.ocpp16.times import format_time
 from chargepoint.rpc.outbox import Outbox
+from chargepoint.rpc.session import NOT_SENT, CallFailed
 from hal.api import Fault, PilotState, Timer
 
 EV_SIDE_DISCONNECTED = "EV side disconnected"
 
+BEFORE_THE_END = frozenset({Status.PREPARING, Status.CHARGING, Status.SUSPENDED_EV, Status.SUSPENDED_EVSE})
+"""Statuses of a running transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is or would be said about a connector; moments are UTC."""
+    """What is said about a connector; `at` is on the station's clock, which no correction moves."""
 
     status: Status
     fault: Fault | None
@@ -57,7 +61,17 @@ class Audience(Protocol):
 class StatusReporter:
     """Local status, what the central system was told, and what it has still to be told, per connector."""
 
-    __slots__ = ("_audience", "_configuration", "_connectors", "_outbox", "_pending", "_told", "last")
+    __slots__ = (
+        "_audience",
+        "_behind",
+        "_configuration",
+        "_connectors",
+        "_known",
+        "_outbox",
+        "_pending",
+        "_told",
+        "last",
+    )
 
     def __init__(
         self,
@@ -72,21 +86,28 @@ class StatusReporter:
         self._configuration = configuration
         self._audience = audience
         self.last = last  # local status of each connector, kept over restarts of the software
-        self._told: dict[int, Report] = {}  # what was sent on this connection, or acknowledged before
+        self._told: dict[int, Report] = {}  # what was handed over for sending and has not failed
+        self._known: dict[int, Report] = {}  # what was acknowledged last, unless it is in doubt
+        self._behind: dict[int, int] = {}  # the start or stop that goes before its status
         self._pending: dict[int, Timer] | None = None  # statuses that must last a while first
 
     # --- local status -------------------------------------------------------------------------------
 
     def current(self, connector_id: int) -> Report:
         """The true status now."""
-        utc = self._connectors.time.utc()
+        now = self._connectors.time.clock.now()
         if connector_id == 0:
-            return Report(status_of_station(self._connectors), gravest(self._connectors.faults), "", utc)
+            status = status_of_station(self._connectors)
+            fault = gravest(self._connectors.faults, status)
+            return Report(status, fault, "" if fault is None else fault.info[:50], now)
         connector = self._connectors[connector_id]
         status = status_of(connector)
-        fault = gravest(connector.evse.faults)
+        last = self.last.get(connector_id)
+        if connector.ending and not connector.faulted and last is not None and last.status in BEFORE_THE_END:
+            status = last.status  # the end is one step: how the hardware gets there is no news
+        fault = gravest(connector.evse.faults, status)
         info = fault.info if fault is not None else _info(connector)
-        return Report(status, fault, info[:50], utc)
+        return Report(status, fault, info[:50], now)
 
     def refresh(self, connector_id: int) -> None:
         """Facts may have changed: report what follows from them."""
@@ -103,9 +124,14 @@ class StatusReporter:
 
     # --- the central system -------------------------------------------------------------------------
 
+    def follow(self, connector_id: int, record: int) -> None:
+        """A transaction started or stopped: what is told next goes after that record."""
+        self._behind[connector_id] = record
+
     def report_all(self) -> None:
         """After each acceptance: connector 0 and every connector, whatever was said before (errata 3.22)."""
         self._told.clear()
+        self._known.clear()
         for connector_id in range(len(self._connectors.all) + 1):
             self.send_now(connector_id)
 
@@ -113,6 +139,12 @@ class StatusReporter:
         """After a reconnection: only what differs from what was acknowledged (OCPP 1.6 §4.9)."""
         for connector_id in range(len(self._connectors.all) + 1):
             if not self.current(connector_id).same(self._told.get(connector_id)):
+                self.send_now(connector_id)
+
+    def report_unacknowledged(self) -> None:
+        """The central system answers: tell it what it refused or did not hear (our checklist 1.7)."""
+        for connector_id in range(len(self._connectors.all) + 1):
+            if connector_id not in self._told and connector_id not in (self._pending or ()):
                 self.send_now(connector_id)
 
     def send_now(self, connector_id: int) -> None:
@@ -127,11 +159,11 @@ class StatusReporter:
         self._forget_pending(connector_id)
         if not self._audience.accepted:
             return
+        if report.same(self._told.get(connector_id)):
+            return
         delay_s = self._configuration.minimum_status_duration_s
         if not delay_s or report.status in (Status.FAULTED, Status.UNAVAILABLE):
-            self._send(connector_id, report)
-            return
-        if report.same(self._told.get(connector_id)):
+            self._send(connector_id, report, self._behind.get(connector_id, 0))
             return
         if self._pending is None:
             self._pending = {}
@@ -144,31 +176,34 @@ class StatusReporter:
         del self._pending[connector_id]
         with self._connectors.turn:
             if self._audience.accepted:
-                self._send(connector_id, report)
+                self._send(connector_id, report, self._behind.get(connector_id, 0))
 
     def _forget_pending(self, connector_id: int) -> None:
         if self._pending and connector_id in self._pending:
             self._pending.pop(connector_id).cancel()
 
-    def _send(self, connector_id: int, report: Report) -> None:
-        before = self._told.get(connector_id)
+    def _send(self, connector_id: int, report: Report, behind: int = 0) -> None:
+        """Hand a report over; `behind` is the record it goes after, if that is the next one."""
         self._told[connector_id] = report
 
-        def failed(error: Exception) -> None:
-            # unknown to the central system: the next connection, or the next change, says it again
+        def acknowledged(answer: Any) -> None:
+            self._known[connector_id] = report
+
+        def failed(error: CallFailed) -> None:
+            if error.code != NOT_SENT:
+                self._known.pop(connector_id, None)  # who knows what was heard of it
             if self._told.get(connector_id) is report:
-                if before is None:
-                    del self._told[connector_id]
+                if connector_id in self._known:
+                    self._told[connector_id] = self._known[connector_id]
                 else:
-                    self._told[connector_id] = before
+                    del self._told[connector_id]
 
         self._outbox.send(
             "StatusNotification",
-            _payload(connector_id, report),
-            lambda answer: None,
+            _payload(connector_id, report, report.at + self._connectors.time.offset_s),
+            acknowledged,
             failed,
-            unregistered=False,
-            behind=self._outbox.last,
+            behind=behind,
         )
 
     def close(self) -> None:
@@ -186,12 +221,12 @@ def _info(connector: Connector) -> str:
     return EV_SIDE_DISCONNECTED if unplugged else ""
 
 
-def _payload(connector_id: int, report: Report) -> dict[str, Any]:
+def _payload(connector_id: int, report: Report, at: float) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "connectorId": connector_id,
         "errorCode": error_code(report.fault),
         "status": report.status.value,
-        "timestamp": format_time(report.at),
+        "timestamp": format_time(at),
     }
     if report.info:
         payload["info"] = report.info

@@ -8,19 +8,21 @@ from typing import Any, Protocol, cast
 from ocpp.v16 import call, call_result
 from ocpp.v16.enums import RemoteStartStopStatus
 
+from chargepoint.domain import ending
 from chargepoint.domain.authorization import UNREADABLE, Authorizer, IdTagInfo
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
 from chargepoint.domain.transaction import KIND, Transaction
-from chargepoint.ocpp16.core.meter_values import MeterValues, forget_gathered
-from chargepoint.ocpp16.messages import RECORDS, id_tag_info
+from chargepoint.ocpp16.core.meter_values import MeterValues, forget_gathered, shift_gathered
+from chargepoint.ocpp16.messages import RECORDS, id_tag_info, shifted
 from chargepoint.ocpp16.smart_charging import Raw, SmartCharging
-from chargepoint.rpc.outbox import Outbox, Record
+from chargepoint.rpc.outbox import Outbox
+from chargepoint.rpc.records import Record
 from chargepoint.rpc.session import INVALID_ANSWER, CallFailed
 from hal.api import MeterReading
 
 KEPT_TRANSACTIONS = 5_000
-"""How many delivered transactions a durable store remembers for the person who bills without a backend."""
+"""How many ended transactions a durable store remembers for the person who bills without a backend."""
 
 
 class Ledger(Protocol):
@@ -100,6 +102,17 @@ class Transactions:
         forget_gathered(self._connectors, transaction)
         self._ledger.complain("a transaction could not be stored and did not start")
 
+    def shift(self, by_s: float) -> None:
+        """What happened since this start of the station was told in a guessed time: `by_s` puts it right."""
+        self._outbox.revise(lambda record: shifted(record.facts, by_s))
+        store, started = self._connectors.store, f"{self._connectors.boot:08d}-"
+        for key in [key for key, _ in store.items(KIND) if key.startswith(started)]:
+            transaction = self._find(key)
+            if transaction is not None:
+                transaction.shift(by_s)
+                self._connectors.save(transaction)
+                shift_gathered(self._connectors, transaction, by_s)
+
     # --- delivery -----------------------------------------------------------------------------------
 
     def render(self, record: Record) -> tuple[str, Any]:
@@ -121,15 +134,10 @@ class Transactions:
 
     def given_up(self, record: Record, error: CallFailed) -> None:
         """The central system refused a record as often as allowed (§3.7.1, errata 3.18)."""
-        transaction = self._find(record.transaction_key)
         action = RECORDS[record.kind][0]
         self._ledger.complain(f"{action} was given up after {record.attempts} attempts: {error}")
-        if transaction is None:
-            return
-        if record.kind == "start":
-            transaction.given_up = True
-            self._connectors.save(transaction)
-        elif record.kind == "stop":
+        transaction = self._find(record.transaction_key)
+        if record.kind == "stop" and transaction is not None:
             self._forget_ended(transaction)
 
     def _confirmed(self, transaction: Transaction, csms_id: int, info: IdTagInfo | None) -> None:
@@ -179,23 +187,27 @@ class Transactions:
     def recover(self) -> None:
         """End, or resume, what ran when the power went (OCPP 1.6 §4.8; our checklist 5.6)."""
         documents = [document for _, document in self._connectors.store.items(KIND)]
-        for document in documents:
-            if document["stopped_at"] is None:
-                self._recover(Transaction.from_document(document))
-        delivered = [d["key"] for d in documents if d["delivered_at"] is not None]
-        for key in delivered[:-KEPT_TRANSACTIONS]:
+        running = [Transaction.from_document(d) for d in documents if d["stopped_at"] is None]
+        # those whose connector is gone first: the one they end on in its stead may have its own to resume
+        for transaction in sorted(running, key=lambda t: t.connector <= len(self._connectors.all)):
+            self._recover(transaction)
+        self._outbox.recalled()
+        waiting = {record.transaction_key for record in self._outbox.records()}
+        done = [d["key"] for d in documents if d["stopped_at"] is not None and d["key"] not in waiting]
+        for key in done[:-KEPT_TRANSACTIONS]:
             self._connectors.store.delete(KIND, key)
-        running = [c.transaction.key for c in self._connectors.all if c.transaction is not None]
-        self._connectors.limiter.book.keep_transactions(running)
+        resumed = [c.transaction.key for c in self._connectors.all if c.transaction is not None]
+        self._connectors.limiter.book.keep_transactions(resumed)
 
     def _recover(self, transaction: Transaction) -> None:
         try:
             connector = self._connectors[transaction.connector]
+            reading = connector.reading()
         except KeyError:
             self._ledger.complain(f"connector {transaction.connector} of a transaction is gone: it ends")
-            connector = self._connectors.all[0]
+            connector, reading = self._connectors.all[0], None
         resumes = self._connectors.behaviour.resume_tx_after_power_loss and transaction.running
-        if resumes and connector.connected and connector.transaction is None:
+        if resumes and connector.connected and connector.id == transaction.connector:
             connector.transaction = transaction
             self._meter_values.resumed(connector, transaction)
             return
@@ -203,7 +215,7 @@ class Transactions:
             transaction.stopping_at = max(transaction.last_at or 0.0, transaction.started_at)
             transaction.stopping_reason = "PowerLoss"
         connector.transaction = transaction
-        connector.end(connector.reading())
+        ending.end(connector, reading)
 
     # --- remote start and stop ----------------------------------------------------------------------
 

@@ -168,7 +168,7 @@ def test_tx_profile_of_another_transaction_does_not_count() -> None:
 
 @pytest.mark.parametrize("kind", ["Relative", "Absolute"])
 def test_relative_schedule_counts_from_the_start_of_charging(kind: str) -> None:
-    """Sent in the middle of a transaction, elapsed periods are skipped; likewise for Absolute without start."""
+    """Sent in mid-transaction, it skips what has elapsed; an Absolute one without start does the same."""
     profiles = [default([(0, 6), (60, 10), (120, 8)], kind=kind, start_at=None, installed_at=NOW + 70)]
     assert of_one(profiles, 60, at=NOW + 70) == expected((0, 10), (50, 8))
     assert amperes(profiles, NOW + 70, charging=None) == 32
@@ -436,7 +436,15 @@ class Question:
 
 Answer = Callable[[Question], list[Period]]
 
-HARDWARES = [AC, ONE_PHASE, Hardware(16.0, 7000.0), Hardware(13.3, phases=2), DC, Hardware(50.0, dc=True)]
+HARDWARES = [
+    AC,
+    ONE_PHASE,
+    Hardware(16.0, 7000.0),
+    Hardware(10.0, 22_000.0),
+    Hardware(13.3, phases=2),
+    DC,
+    Hardware(50.0, dc=True),
+]
 
 
 @st.composite

@@ -1,10 +1,10 @@
-"""A charge point on a stepped clock with simulated hardware and a central system in memory, for unit tests."""
+"""A charge point on a stepped clock with simulated hardware and a central system in memory, for tests."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from chargepoint.config import StationConfig
 from chargepoint.ocpp16.charge_point import ChargePoint
@@ -16,6 +16,7 @@ from hal.api import EvseInfo
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
+from tests import status_pairs
 
 START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -31,6 +32,7 @@ class MemoryCsms:
         self.frames: list[tuple[str, list[Any]]] = []
         self.answers: dict[str, Callable[[dict[str, Any]], Answer]] = {}
         self.transactions = 0
+        self.calls: list[tuple[float, str]] = []  # when the station sent which CALL
         self.deliver: Callable[[bytes], None] = lambda data: None
 
     def send(self, data: bytes | str) -> None:
@@ -38,6 +40,7 @@ class MemoryCsms:
         frame = json.loads(data)
         self.frames.append(("tx", frame))
         if frame[0] == 2:
+            self.calls.append((self.clock.now(), frame[2]))
             answer = self.answers.get(frame[2], self.usual(frame[2]))(frame[3])
             if answer is not None:
                 reply = [4, frame[1], answer, "", {}] if isinstance(answer, str) else [3, frame[1], answer]
@@ -72,22 +75,28 @@ class MemoryCsms:
 
 
 class Bench:
-    """One station under test; `csms` is its other end, `evses` its hardware, `events` what it told."""
+    """One station under test; `csms` is its other end, `evses` its hardware, `events` what it told.
+
+    `info` describes each connector, or all of them. After every test every bench is checked by itself.
+    """
+
+    made: ClassVar[list[Bench]] = []
+    clock_type: ClassVar[type[SteppedClock]] = SteppedClock
 
     def __init__(
         self,
         connectors: int = 1,
-        info: EvseInfo | None = None,
+        info: EvseInfo | Sequence[EvseInfo] | None = None,
         ocpp: dict[str, str] | None = None,
         store: Any = None,
         behaviour: dict[str, Any] | None = None,
         compatibility: dict[str, Any] | None = None,
     ) -> None:
-        self.clock = SteppedClock(START)
+        self.clock = self.clock_type(START)
         self.store = MemoryStore() if store is None else store
-        info = info or EvseInfo()
-        self.evses = [SimulatedEvse(info, self.clock) for _ in range(connectors)]
-        self.factory = FactoryConfiguration(ocpp or {}, [info] * connectors)
+        infos = list(info) if isinstance(info, Sequence) else [info or EvseInfo()] * connectors
+        self.evses = [self.evse(n, info) for n, info in enumerate(infos, 1)]
+        self.factory = FactoryConfiguration(ocpp or {}, infos)
         self.config = StationConfig.model_validate(
             {"behaviour": behaviour or {}, "compatibility": compatibility or {}}
         )
@@ -95,7 +104,13 @@ class Bench:
         self.errors: list[Exception] = []
         self.reports: dict[int, Report] = {}
         self.csms = MemoryCsms(self.clock)
+        self.connections: list[int] = []  # how many frames there were when each one began
+        self.made.append(self)
         self.make()
+
+    def evse(self, connector: int, info: EvseInfo) -> SimulatedEvse:
+        """The hardware of one connector."""
+        return SimulatedEvse(info, self.clock)
 
     def make(self) -> None:
         """A new life of the software over the same store and hardware."""
@@ -126,12 +141,15 @@ class Bench:
 
     def restart(self) -> None:
         """A power cut: the software begins again with what the store has."""
+        self.csms.deliver = lambda data: None
         self.cp.close()
+        self.store.rollback()
         self.make()
 
     def connect(self) -> None:
         """The link comes up and everything due at once happens."""
         self.csms.deliver = self._receive
+        self.connections.append(len(self.csms.frames))
         with self.cp.turn:
             self.cp.link_up(self.csms)
         self.advance(0)
@@ -198,6 +216,24 @@ class Bench:
         """The statuses the central system was told, in order."""
         return [p["status"] for p in self.sent("StatusNotification") if p["connectorId"] == connector]
 
+    def local_status(self, connector: int = 1) -> str:
+        """The status here and now, told or not."""
+        return self.reports[connector].status.value
+
+    def times(self, action: str) -> list[float]:
+        """When each CALL of that action went out, in seconds since the beginning."""
+        return [at - START for at, sent in self.csms.calls if sent == action]
+
     def actions(self) -> list[str]:
         """The actions of all CALLs so far, in order."""
         return [frame[2] for way, frame in self.csms.frames if way == "tx" and frame[0] == 2]
+
+    def illegal_statuses(self) -> list[str]:
+        """Every pair of consecutive statuses so far that OCPP 1.6 §4.9 does not know."""
+        told: list[dict[str, Any]] = []
+        for n, (way, frame) in enumerate(self.csms.frames):
+            if n in self.connections:
+                told.append({"event": "connection"})
+            told.append({"event": "ocpp", "dir": way, "frame": frame})
+        at_once = self.factory.typed["MinimumStatusDuration"] == 0
+        return status_pairs.illegal(self.events) + status_pairs.illegal(told if at_once else ())

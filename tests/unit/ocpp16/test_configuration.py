@@ -499,10 +499,10 @@ class TestPolicy:
 
     @pytest.mark.parametrize(
         ("text", "expected"),
-        [("Current,Power", {"A", "W"}), ("Power", {"W"}), ("Current", {"A"})],
-        ids=["both", "watts", "amperes"],
+        [("Current,Power", ("A", "W")), ("Power,Current", ("W", "A")), ("Power", ("W",)), ("Current", ("A",))],
+        ids=["both", "watts-first", "watts", "amperes"],
     )
-    def test_allowed_units(self, text: str, expected: set[str]) -> None:
+    def test_allowed_units(self, text: str, expected: tuple[str, ...]) -> None:
         assert station(None, ChargingScheduleAllowedChargingRateUnit=text).allowed_units == expected
 
     @pytest.mark.parametrize("text", ["A,W", "", "Current,Current", "current"])

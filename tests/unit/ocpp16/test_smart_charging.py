@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ocpp.exceptions import PropertyConstraintViolationError
 from ocpp.v16 import call
 
+from chargepoint.domain.limiter import bound
 from chargepoint.domain.limits import Hardware, Period, Profile
 from chargepoint.domain.profiles import ProfileBook
 from chargepoint.domain.transaction import Transaction
@@ -32,7 +33,7 @@ class Keys:
     max_stack_level: int = 20
     max_periods: int = 5
     max_profiles_installed: int = 3
-    allowed_units: frozenset[str] = frozenset({"A", "W"})
+    allowed_units: tuple[str, ...] = ("A", "W")
 
 
 @dataclass
@@ -65,6 +66,9 @@ class Station:
 
     def charging(self, connector_id: int) -> Transaction | None:
         return self.transactions.get(connector_id)
+
+    def charging_since(self, connector_id: int) -> float:
+        return self.transactions[connector_id].started_at
 
     def profiles_changed(self) -> None:
         self.changes += 1
@@ -203,7 +207,7 @@ def test_set_with_a_moment_that_is_none(name: str) -> None:
 
 
 def test_set_in_a_unit_that_is_not_offered() -> None:
-    keys = Keys(allowed_units=frozenset({"A"}))
+    keys = Keys(allowed_units=("A",))
     assert put(smart(Station(), keys), 1, raw(charging_rate_unit="W")) == "Rejected"
     assert put(smart(Station(), keys), 1, raw(charging_rate_unit="A")) == "Accepted"
 
@@ -341,7 +345,7 @@ def test_composite_schedule() -> None:
 def test_composite_schedule_without_profiles(
     request_: tuple[Any, ...], units: str, found: tuple[str, int, float] | None
 ) -> None:
-    handler = smart(Station(), Keys(allowed_units=frozenset(units)))
+    handler = smart(Station(), Keys(allowed_units=tuple(units)))
     answer = asked(handler, *request_)
     if found is None:
         assert (answer.status, answer.connector_id, answer.charging_schedule) == ("Rejected", None, None)
@@ -408,7 +412,7 @@ def test_profile_of_a_remote_start_is_bound_to_its_transaction() -> None:
     profile = handler.check_remote_start_profile(raw(TX))
     assert isinstance(profile, Profile)
     station.transactions[2] = Transaction("t9", 2, "TAG", None, NOW, 0)
-    handler.bind(profile, 2, "t9")
+    station.book.install(bound(profile, station.transactions[2]))
     assert [(p.connector_id, p.transaction_key) for p in station.book] == [(2, "t9")]
     put(handler, 2, raw(TX, charging_profile_id=2, stack_level=1))
     assert sorted(p.id for p in station.book) == [1, 2]

@@ -1,0 +1,33 @@
+"""Measuring processes: each is alone with its interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+LONGEST_S = 120.0
+
+
+def run_json(module: str, *args: str) -> Any:
+    """Run a module to its end; returns the JSON it prints."""
+    command = [sys.executable, "-m", module, *args]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=LONGEST_S)
+    return json.loads(ended.stdout)
+
+
+@contextmanager
+def started(module: str) -> Iterator[str]:
+    """A module that runs meanwhile; gives the first line it prints."""
+    command = [sys.executable, "-m", module]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline()
+        finally:
+            process.kill()

@@ -1,0 +1,208 @@
+"""What the documentation tells people to type works: every command in it is run, every link leads somewhere.
+
+The `sh` blocks of each page are typed into a shell one after the other, in an empty folder. Only what a
+test cannot have is adapted: the address of the central system of the examples, an end for what runs until
+Ctrl-C, and a faster clock for the demonstration. A `make` word is not run again, which would make this very
+test run itself; instead its recipe must be a command that is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chargepoint.actions import VERBS
+from tests.e2e.shell import COMMAND, PATIENCE_S, ROOT, Program, chargepoint, environment, put_on_path
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)\)")
+
+EXAMPLE_URL = "ws://localhost:9000"
+
+RECIPES = {
+    "run": "$(BIN)/chargepoint demo $(ARGS)",  # test_demo.py
+    "test": "$(BIN)/python -m pytest -n 2 $(ARGS)",  # what runs this
+    "help": None,  # run here
+}
+"""The `make` words of the documentation, and what each of them does."""
+
+ELSEWHERE = {
+    ". .venv/bin/activate",  # the shell of these tests has the command on its PATH already
+    ".venv/bin/python -m pytest tests/contract/hal",  # part of every test run
+}
+"""Lines that are right by themselves."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in this language, without their indentation."""
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [
+        "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
+        for indent, name, text in found
+        if name == language
+    ]
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Each command of the `sh` blocks; a here-document belongs to its command."""
+    for block in blocks(page, "sh"):
+        lines = iter(block.splitlines())
+        for line in lines:
+            command = [line]
+            if end := re.search(r"<<'(\w+)'", line):
+                for more in lines:
+                    command.append(more)
+                    if more == end[1]:
+                        break
+            yield "\n".join(command)
+
+
+def bounded(command: str, url: str) -> str:
+    """The command with our central system's address and an end."""
+    command = command.replace(EXAMPLE_URL, url)
+    if command == "chargepoint demo" or command.startswith("chargepoint demo "):
+        return f"{re.sub(r' --speed [0-9]+', '', command)} --speed 1000"
+    if command.startswith("chargepoint run ") and "--for" not in command and "--control" not in command:
+        return f"{command} --for {'3m' if '--clock x60' in command else '2s'}"
+    return command
+
+
+def recipe(word: str) -> str:
+    """What `make` does for this word."""
+    found = re.search(rf"^{word}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert found is not None, f"make knows no {word!r}"
+    return found[1].strip().removeprefix("@")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_works(page: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = put_on_path(tmp_path / "bin")
+    with Program("csms", "--port=0", "--json", cwd=tmp_path) as csms:
+        url = json.loads(csms.until('"ready"'))["url"]
+        for command in commands(page):
+            words = shlex.split(command.splitlines()[0])
+            if command in ELSEWHERE:
+                continue
+            if words[0] == "make":
+                word = words[1]
+                assert word in RECIPES, f"{command}: say in this test what it does"
+                assert RECIPES[word] in (None, recipe(word))
+            elif words[:2] == ["chargepoint", "csms"]:
+                serves(words[2:], folder)
+            else:
+                works(bounded(command, url), folder, path)
+
+
+def works(command: str, folder: Path, path: str) -> None:
+    """The shell carries it out to a good end."""
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=environment(PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert "Traceback" not in done.stderr
+    if command.startswith("chargepoint run") and "--control" not in command:
+        assert "not connected" not in done.stdout, f"{command}\n{done.stdout}"
+        assert "Accepted" in done.stdout, f"{command}\n{done.stdout}"
+
+
+def serves(arguments: list[str], folder: Path) -> None:
+    """The central system of the examples comes up; at a free port, since the usual one may be taken."""
+    with Program("csms", *arguments, "--port=0", cwd=folder) as csms:
+        csms.until("ready")
+        csms.signal(signal.SIGINT)
+        assert csms.end() == 0
+
+
+def test_make_help_names_every_word_of_the_documentation() -> None:
+    said = subprocess.run(("make", "-s", "help"), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for page in PAGES:
+        for word in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8")):
+            assert re.search(rf"^  make {word} ", said, re.MULTILINE), f"{page.name}: make {word}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if not re.match(r"https?://", target):
+            assert (page.parent / target).exists(), target
+
+
+# --- docs/control.md ----------------------------------------------------------------------------------
+
+CONTROL = ROOT / "docs" / "control.md"
+
+
+def test_the_client_prints_what_the_page_says(tmp_path: Path) -> None:
+    (client,), (printed,) = blocks(CONTROL, "python"), blocks(CONTROL, "text")
+    done = subprocess.run(
+        (sys.executable, "-c", client),
+        cwd=tmp_path,
+        env=environment(PATH=put_on_path(tmp_path / "bin")),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.stdout == printed, done.stderr
+
+
+def test_the_page_names_every_verb_with_its_fields() -> None:
+    rows = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \|([^|]*)\|", CONTROL.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = {verb: fields for verbs, fields in rows for verb in re.findall(r"`(\w+)`", verbs)}
+    assert set(VERBS) <= set(named)
+    for verb, fields in VERBS.items():
+        if verb in ("security_event", "firmware_outcome"):
+            continue
+        assert set(fields) <= set(re.findall(r"`(\w+)", named[verb])), verb
+
+
+def test_the_examples_of_the_page_are_json_and_its_commands_are_obeyed(tmp_path: Path) -> None:
+    decoder = json.JSONDecoder()
+    examples = []
+    for block in blocks(CONTROL, "json"):
+        while block := block.strip():
+            example, end = decoder.raw_decode(block)
+            examples.append(example)
+            block = block[end:]
+    orders = [example for example in examples if "cmd" in example]
+    assert orders
+    done = chargepoint(
+        "run",
+        "--control=stdio",
+        "--storage=kept",
+        cwd=tmp_path,
+        stdin="".join(f"{json.dumps(o)}\n" for o in orders),
+    )
+    replies = [json.loads(line) for line in done.stdout.splitlines() if '"event"' not in line]
+    assert replies == [{"ok": True}] * len(orders)
+
+
+def test_the_pictures_fetch_nothing_and_the_script_still_draws(tmp_path: Path) -> None:
+    script = ROOT / "docs" / "demo_picture.py"
+    subprocess.run(
+        (*COMMAND[:1], script, tmp_path / "demo.svg"), env=environment(), timeout=PATIENCE_S, check=True
+    )
+    for picture in (tmp_path / "demo.svg", *(ROOT / "docs").glob("*.svg")):
+        text = picture.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
+        assert not re.search(r"https?:|@import|@font-face|href", text), picture
+    assert "SetChargingProfile" in (tmp_path / "demo.svg").read_text(encoding="utf-8").replace("&#160;", " ")
