@@ -340,7 +340,7 @@ class WebSocketLink:
         self._cancel_timer()
         task, self._task = self._task, None
         connected = self._connection is not None and self._connection.connected
-        # Once connected the task is at its end. Cancelled now it would close the transport over our heads, and
+        # Once connected the task is at its end. Cancelled now it would close the transport under us, and
         # uvloop would never report the loss that `closed` waits for.
         if task is not None and not connected:
             task.cancel()

@@ -214,7 +214,7 @@ class SteppedClock:
         self._now = until
 
     async def run_until(self, until: float) -> float:
-        """Let time pass up to `until`; returns the real seconds lost on the way to answers that never came."""
+        """Let time pass up to `until`; returns the real seconds lost to answers that never came."""
         lost_before = self.lost_s
         while True:
             await self._quiet()

@@ -157,7 +157,7 @@ class Running:
 
 
 def event_line(at: float, event: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """An event of the control protocol at a moment of the station's time; with the real one if they differ."""
+    """An event of the control protocol at a moment of station time; with the real one if they differ."""
     real = time.time()
     line: dict[str, Any] = {"event": event, "t": format_time(at)}
     if abs(at - real) > 1.0:

@@ -11,7 +11,7 @@ import pytest
 
 from chargepoint.csms.central_system import CentralSystem
 from tests.integration.piped import play
-from tests.integration.station_process import CP, StationProcess, at_central_system
+from tests.integration.station_process import CP, StationProcess, at_central_system, station
 
 
 async def _charging(cp: StationProcess) -> None:
@@ -322,6 +322,40 @@ def test_an_end_without_a_network_is_quick_and_loses_nothing(tmp_path: Path) -> 
             await cp.advance(1)
             assert _stops(cp) == ["Reboot"]
             await cp.shut_down()
+
+    play(story)
+
+
+@pytest.mark.parametrize("asked_to_advance", [True, False])
+def test_an_end_while_it_connects(tmp_path: Path, asked_to_advance: bool) -> None:
+    """A server that accepts the connection and never says a word."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        url = f"ws://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        async with silent, station(csms=url, storage=tmp_path) as cp:
+            if asked_to_advance:
+                cp.say({"cmd": "advance", "seconds": 1})
+            else:
+                await cp.do("status")
+            began = loop.time()
+            cp.process.terminate()
+            assert await cp.ended() == 0
+            assert loop.time() - began < 3
+            silent.close()
+
+    play(story)
+
+
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+def test_an_end_before_it_is_accepted(tmp_path: Path, status: str) -> None:
+    async def story() -> None:
+        async with CentralSystem(seed=1) as central:
+            central.set_answer("BootNotification", payload={"status": status, "interval": 60})
+            async with station(csms=central.url, storage=tmp_path) as cp:
+                await cp.event("registration", status=status)
+                await cp.shut_down()
 
     play(story)
 

@@ -499,7 +499,12 @@ class TestPolicy:
 
     @pytest.mark.parametrize(
         ("text", "expected"),
-        [("Current,Power", ("A", "W")), ("Power,Current", ("W", "A")), ("Power", ("W",)), ("Current", ("A",))],
+        [
+            ("Current,Power", ("A", "W")),
+            ("Power,Current", ("W", "A")),
+            ("Power", ("W",)),
+            ("Current", ("A",)),
+        ],
         ids=["both", "watts-first", "watts", "amperes"],
     )
     def test_allowed_units(self, text: str, expected: tuple[str, ...]) -> None:
