@@ -23,6 +23,7 @@ from chargepoint.ocpp16.charge_point import ChargePoint
 from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
 from chargepoint.ocpp16.core.status_notification import Report
 from chargepoint.rpc import frames
+from chargepoint.store import SqliteStore
 from hal import registry
 from hal.api import Clock, Evse, Fault, TagReader, Timer
 from hal.clock import SteppedClock, WallClock
@@ -233,9 +234,16 @@ class Station:
 
     def start(self) -> None:
         """Power up: recover, then connect."""
+        if isinstance(self.store, SqliteStore):
+            self.store.on_notice = self._store_notice
+            if self.store.recovered is not None:
+                self._store_notice(self.store.recovered)
         with self.charge_point.turn:
             self.charge_point.start()
         self.link.start()
+
+    def _store_notice(self, notice: str) -> None:
+        self._tell("error", {"message": notice})
 
     def restart(self, reason: str) -> bool:
         """End what runs with `reason`, go down and come up again; False if the station is not up."""

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from operator import itemgetter
 from pathlib import Path
@@ -107,16 +107,27 @@ class SqliteStore(MemoryStore):
 
     `recovered` is a sentence for the log when the file was found damaged and what was readable has been
     carried over to a new one; the damaged file stays beside it. `slow_commits` counts those over 50 ms.
+    `on_notice` is told, while the store is in use, of such damage and of slow commits: the first, the second,
+    the fourth, and so on.
     Raises `StoreError` when opened by a second process, and when the file cannot be written or was written by
     a newer version.
     """
 
-    __slots__ = ("_connection", "_lock", "path", "recovered", "slow_commits", "slowest_commit_s")
+    __slots__ = (
+        "_connection",
+        "_lock",
+        "on_notice",
+        "path",
+        "recovered",
+        "slow_commits",
+        "slowest_commit_s",
+    )
     durable = True
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
+        self.on_notice: Callable[[str], None] = lambda notice: None
         self.recovered: str | None = None
         self.slow_commits = 0
         self.slowest_commit_s = 0.0
@@ -178,9 +189,17 @@ class SqliteStore(MemoryStore):
         except (OSError, sqlite3.Error) as error:
             raise StoreError(_sentence(self.path, error)) from error
         self._undo = None
-        took_s = time.perf_counter() - started
+        self._timed(time.perf_counter() - started)
+
+    def _timed(self, took_s: float) -> None:
         self.slowest_commit_s = max(self.slowest_commit_s, took_s)
-        self.slow_commits += took_s > SLOW_COMMIT_S
+        if took_s > SLOW_COMMIT_S:
+            self.slow_commits += 1
+            if self.slow_commits & (self.slow_commits - 1) == 0:
+                self.on_notice(
+                    f"{self.path}: writing took {took_s * 1000:.0f} ms ({self.slow_commits} times over "
+                    f"{SLOW_COMMIT_S * 1000:.0f} ms so far); check the disk"
+                )
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -233,6 +252,7 @@ class SqliteStore(MemoryStore):
         self.recovered = (
             f"{self.path} was damaged: {saved} documents were saved, the old file is {aside.name}"
         )
+        self.on_notice(self.recovered)
 
 
 def file_name(identity: str) -> str:

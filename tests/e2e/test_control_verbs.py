@@ -37,14 +37,6 @@ def _told(cp: StationProcess, connector: int = 1) -> list[str]:
     ]
 
 
-async def _charging(cp: StationProcess) -> None:
-    await cp.advance(1)
-    await cp.do("plug_in", connector=1)
-    await cp.do("swipe", id_tag="TAG")
-    await cp.advance(10)
-    assert (await cp.connector())["status"] == "Charging"
-
-
 def test_a_session_from_plug_to_plug(tmp_path: Path) -> None:
     """plug_in, swipe, status, plug_out."""
 
@@ -63,7 +55,7 @@ def test_a_session_from_plug_to_plug(tmp_path: Path) -> None:
             )
             assert (before["offered_a"], before["soc_percent"], before["power_w"]) == (0, None, 0)
 
-            await _charging(cp)
+            await cp.charge()
             during = await cp.connector()
             assert (during["plugged"], during["transaction_id"], during["id_tag"]) == (True, 1, "TAG")
             assert during["offered_a"] == 32
@@ -108,7 +100,7 @@ def test_plug_in_brings_the_vehicle_that_is_named(tmp_path: Path, ev: Any, soc_p
 def test_ev_changes_what_the_vehicle_does(tmp_path: Path) -> None:
     async def story() -> None:
         async with at_central_system(tmp_path) as (_, cp):
-            await _charging(cp)
+            await cp.charge()
             before_w = (await cp.connector())["power_w"]
             await cp.do("ev", connector=1, max_current_a=6, phases=1)
             assert 1000 < (await cp.connector())["power_w"] < 1500 < before_w
@@ -191,7 +183,7 @@ def test_a_fault_and_its_end(tmp_path: Path, connector: int) -> None:
 def test_a_fault_that_does_not_block_is_a_warning(tmp_path: Path) -> None:
     async def story() -> None:
         async with at_central_system(tmp_path) as (_, cp):
-            await _charging(cp)
+            await cp.charge()
             await cp.do("fault", connector=1, error_code="HighTemperature", blocking=False)
             assert (await cp.connector())["error_code"] == "HighTemperature"
             await cp.do("clear_fault", connector=1)
@@ -206,7 +198,7 @@ def test_a_fault_that_does_not_block_is_a_warning(tmp_path: Path) -> None:
 def test_emergency_stop(tmp_path: Path, button: Line) -> None:
     async def story() -> None:
         async with at_central_system(tmp_path) as (_, cp):
-            await _charging(cp)
+            await cp.charge()
             await cp.do("emergency_stop", pressed=True, **button)
             assert (await cp.connector())["power_w"] == 0
             await cp.advance(1)
@@ -245,7 +237,7 @@ def test_the_meter_and_the_supply(tmp_path: Path) -> None:
         async with at_central_system(tmp_path) as (_, cp):
             await cp.do("meter", connector=1, energy_wh=123456.7)
             assert (await cp.connector())["meter_wh"] == 123456.7
-            await _charging(cp)
+            await cp.charge()
             ((_, start),) = cp.calls("StartTransaction")
             assert start["meterStart"] == 123456
             before_w = (await cp.connector())["power_w"]
@@ -317,7 +309,7 @@ def test_config_is_service_access(tmp_path: Path, key: str, value: Any, reported
 def test_override_answers_in_place_of_the_station(tmp_path: Path) -> None:
     async def story() -> None:
         async with at_central_system(tmp_path) as (central, cp):
-            await _charging(cp)
+            await cp.charge()
             await cp.do("override", action="RemoteStopTransaction", status="Rejected")
             stop = ("RemoteStopTransaction", {"transactionId": 1})
             assert await central.call(CP, *stop) == {"status": "Rejected"}
@@ -358,7 +350,7 @@ def test_the_network_is_cut_and_comes_back(tmp_path: Path) -> None:
             central.listen(
                 lambda event: reasons.append(event.fields["reason"]) if event.name == "disconnected" else None
             )
-            await _charging(cp)
+            await cp.charge()
             await cp.do("network", online=False)
             assert (await cp.event("connection", online=False))["reason"] == "the network was cut"
             await cp.advance(3600)

@@ -215,3 +215,12 @@ def test_what_could_not_be_delivered_is_counted_and_kept(tmp_path: Path) -> None
         r"ended in good order after 1 transaction; \d+ messages not delivered, kept for the next start",
         lines[-1],
     )
+
+
+def test_a_damaged_store_is_told_and_the_station_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "CP001.sqlite3").write_bytes(b"no database at all" * 500)
+    ran = chargepoint("run", "--storage", str(tmp_path), "--clock", "x60", "--for", "30", cwd=tmp_path)
+    assert ran.returncode == 0
+    told = [line for line in ran.stdout.splitlines() if "was damaged" in line]
+    assert len(told) == 1
+    assert len(list(tmp_path.glob("CP001.sqlite3.damaged-*"))) == 1

@@ -33,6 +33,7 @@ class Piped:
         self._reply_from = 0
         self._more = asyncio.Event()
         self._reading = asyncio.gather(self._read_lines(), self._read_errors())
+        self._reading.add_done_callback(lambda reading: self._more.set())
 
     @property
     def events(self) -> list[Line]:
@@ -112,7 +113,6 @@ class Piped:
             if line.endswith(b"\n"):  # else it was cut short by the end of the program
                 self.lines.append(json.loads(line))
                 self._more.set()
-        self._more.set()
 
     async def _read_errors(self) -> None:
         assert self.process.stderr is not None

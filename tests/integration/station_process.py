@@ -38,6 +38,14 @@ class StationProcess(Piped):
         """Let station time pass and every CALL be answered; the real seconds lost."""
         return float((await self.do("advance", seconds=seconds))["held_s"])
 
+    async def charge(self) -> None:
+        """Plug in, show the card TAG, and wait until energy flows."""
+        await self.advance(1)
+        await self.do("plug_in", connector=1)
+        await self.do("swipe", id_tag="TAG", connector=1)
+        await self.advance(10)
+        assert (await self.connector())["status"] == "Charging"
+
     async def connector(self, n: int = 1) -> Line:
         """What `status` says of a connector."""
         connector: Line = (await self.do("status"))["connectors"][n - 1]

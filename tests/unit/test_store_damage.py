@@ -163,3 +163,15 @@ def test_a_file_damaged_while_open_is_written_anew_from_memory(path: Path) -> No
     assert len(list(store.items("queue"))) == COUNT
     assert store.get("queue", f"{14:012}") == document(14) | {"again": True}
     store.close()
+
+
+def test_slow_commits_are_told_at_the_first_second_fourth_and_so_on(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "slow.sqlite3")
+    notices: list[str] = []
+    store.on_notice = notices.append
+    for took_s in (0.01, 0.06, 0.07, 0.08, 0.09, 0.02):
+        store._timed(took_s)
+    store.close()
+    assert store.slow_commits == 4
+    assert ["60 ms" in notices[0], "70 ms" in notices[1], "90 ms" in notices[2]] == [True] * 3
+    assert len(notices) == 3

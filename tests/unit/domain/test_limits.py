@@ -649,7 +649,7 @@ ERRORS: dict[str, Answer] = {
 def test_the_search_finds_a_planted_error(error: Answer) -> None:
     """A property that could not fail would prove nothing: each of these mistakes must be noticed."""
     with pytest.raises(AssertionError):
-        search(error, 300, phases=[Phase.generate])
+        search(error, 3000, phases=[Phase.generate])
 
 
 @settings(max_examples=EXAMPLES // 2, derandomize=not CAMPAIGN, database=None, deadline=None,
