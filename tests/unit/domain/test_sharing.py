@@ -263,4 +263,4 @@ ERRORS: dict[str, Allocate] = {
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
 def test_the_search_finds_a_planted_error(error: Allocate) -> None:
     with pytest.raises(AssertionError):
-        search(error, 500, phases=[Phase.generate])
+        search(error, 5000, phases=[Phase.generate])

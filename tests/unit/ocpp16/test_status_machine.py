@@ -136,7 +136,7 @@ PLANTS: list[Plant] = [
 def test_a_planted_error_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     search = settings(
-        max_examples=400,
+        max_examples=2000,
         stateful_step_count=STEPS,
         phases=[Phase.generate],
         derandomize=True,
