@@ -45,7 +45,12 @@ Examples:
     metavar="FILE",
     help="Configuration (chargepoint config example); flags override it.",
 )
-@click.option("--storage", type=click.Path(path_type=Path), metavar="DIR", help="Where to remember things.")
+@click.option(
+    "--storage",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to remember things [chargepoint-data; with --seed at the embedded central system: nowhere].",
+)
 @click.option("--control", type=click.Choice(["stdio"]), help="Take commands and give events as JSON Lines.")
 @click.option(
     "--clock",
@@ -106,6 +111,9 @@ def run(
     config = config.with_flags(
         identity=identity, csms=url, connectors=connectors, vehicle=vehicle, storage=storage
     )
+    if seed is not None and config.csms.url is None and config_file is None and storage is None:
+        # A run that is to be repeatable must not begin with what the one before left behind.
+        config = config.model_copy(update={"storage": None})
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     running_options: dict[str, Any] = {
         "clock": clock,

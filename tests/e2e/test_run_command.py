@@ -224,3 +224,15 @@ def test_a_damaged_store_is_told_and_the_station_goes_on(tmp_path: Path) -> None
     told = [line for line in ran.stdout.splitlines() if "was damaged" in line]
     assert len(told) == 1
     assert len(list(tmp_path.glob("CP001.sqlite3.damaged-*"))) == 1
+
+
+def test_the_same_seed_in_the_same_folder_gives_the_same_frames(tmp_path: Path) -> None:
+    """A repeatable run remembers nothing of the one before."""
+    command = "run --clock stepped --start 2026-05-01 --for 3h --seed 5 --trace".split()
+    texts = []
+    for name in ("first.jsonl", "second.jsonl"):
+        assert chargepoint(*command, name, cwd=tmp_path).returncode == 0
+        records = map(json.loads, (tmp_path / name).read_text().splitlines())
+        texts.append([record["raw"] for record in records if "raw" in record])
+    assert len(texts[0]) > 100
+    assert texts[0] == texts[1]
