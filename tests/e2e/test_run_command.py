@@ -79,7 +79,7 @@ def test_the_final_url_is_printed_and_holds_the_identity_once(path: str, tmp_pat
 
 
 def test_without_csms_it_charges_at_an_embedded_one_and_the_sessions_are_kept(tmp_path: Path) -> None:
-    clock = ("--clock=stepped", "--start=2026-05-01T08:00:00Z", "--for=8h", "--seed=1")
+    clock = ("--clock=stepped", "--start=2026-05-01T08:00:00Z", "--for=8h")
     done = chargepoint("run", *clock, "--connectors=2", "--vehicle=city", cwd=tmp_path)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -228,7 +228,7 @@ def test_a_damaged_store_is_told_and_the_station_goes_on(tmp_path: Path) -> None
 
 def test_the_same_seed_in_the_same_folder_gives_the_same_frames(tmp_path: Path) -> None:
     """A repeatable run remembers nothing of the one before."""
-    command = "run --clock stepped --start 2026-05-01 --for 3h --seed 5 --trace".split()
+    command = ["run", "--clock", "stepped", "--start", "2026-05-01", "--for", "3h", "--seed", "5", "--trace"]
     texts = []
     for name in ("first.jsonl", "second.jsonl"):
         assert chargepoint(*command, name, cwd=tmp_path).returncode == 0
