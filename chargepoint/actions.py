@@ -310,7 +310,7 @@ class Actions:
             "plugged": connector.evse.plugged or connector.connected,
             "transaction_id": transaction.csms_id if transaction is not None else None,
             "id_tag": transaction.id_tag if transaction is not None else None,
-            "reservation_id": None,
+            "reservation_id": connector.shared.reservations.shown(connector),
             "meter_wh": None if reading is None else round(reading.energy_wh, 3),
             "power_w": None if reading is None else round(reading.power_w, 1),
             "offered_a": round(limit.current_a, 3),

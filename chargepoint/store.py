@@ -158,20 +158,15 @@ class SqliteStore(MemoryStore):
 
         What is damaged is left out. Raises `StoreError` if the file cannot be read at all.
         """
-        try:
-            with contextlib.closing(_connect_read_only(path)) as connection:
-                _refuse_newer(path, connection)
-                if not _version(connection):
-                    return []
-                where = "WHERE kind = ? ORDER BY key"
-                rows = connection.execute(
-                    f"SELECT kind, key, value FROM document {where}", (kind,)
-                ).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"{path}: cannot be read ({error}); check that this user may read it and that it is a store"
-            ) from error
-        return [(row[1], row[2]) for row in map(_decoded, rows) if row is not None]
+        return [(key, document) for _, key, document in _peeked(path, "WHERE kind = ?", (kind,))]
+
+    @staticmethod
+    def survey(path: Path) -> dict[str, dict[str, Document]]:
+        """All documents by kind and key as they are at one moment, for a reader as with `peek`."""
+        found: dict[str, dict[str, Document]] = {}
+        for kind, key, document in _peeked(path):
+            found.setdefault(kind, {})[key] = document
+        return found
 
     def commit(self) -> None:
         if not self._undo:
@@ -325,13 +320,15 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     pragmas = ("writable_schema = ON", "schema_version")  # without the first, a file cut short is unreadable
-    try:
-        return _connected(path, "mode=ro", *pragmas)
-    except sqlite3.OperationalError:
-        if path.with_name(path.name + "-wal").exists():
-            raise
-        # Nobody has it open, and we may not even make its shared memory file: then nothing changes meanwhile.
-        return _connected(path, "mode=ro&immutable=1", *pragmas)
+    log = path.with_name(path.name + "-wal")
+    if log.exists():
+        try:
+            return _connected(path, "mode=ro", *pragmas)
+        except sqlite3.OperationalError:
+            if log.exists():
+                raise
+    # Nobody has it open, so nothing changes meanwhile, and no empty log is left behind by us.
+    return _connected(path, "mode=ro&immutable=1", *pragmas)
 
 
 def _connected(path: Path, options: str, *pragmas: str) -> sqlite3.Connection:
@@ -344,6 +341,25 @@ def _connected(path: Path, options: str, *pragmas: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _peeked(
+    path: Path, where: str = "", parameters: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str, Document]]:
+    """Kind, key and document of each undamaged row, in order, without disturbing the file's owner."""
+    try:
+        with contextlib.closing(_connect_read_only(path)) as connection:
+            _refuse_newer(path, connection)
+            if not _version(connection):
+                return iter(())
+            rows = connection.execute(
+                f"SELECT kind, key, value FROM document {where} ORDER BY kind, key", parameters
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{path}: cannot be read ({error}); check that this user may read it and that it is a store"
+        ) from error
+    return (decoded for decoded in map(_decoded, rows) if decoded is not None)
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -74,6 +74,7 @@ class FaultKind(StrEnum):
     READER = "reader"
     WEAK_SIGNAL = "weak_signal"
     RESET = "reset"  # could not restart
+    LIST_CONFLICT = "list_conflict"  # the central system contradicts its own list; no driver reports it
     INTERNAL = "internal"
     OTHER = "other"
 

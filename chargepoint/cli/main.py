@@ -38,6 +38,9 @@ COMMANDS: Mapping[str, _Lazy] = {
         "chargepoint.cli.check:check", "Try the way to a central system step by step and say where it ends."
     ),
     "sessions": _Lazy("chargepoint.cli.sessions:sessions", "List the charging sessions a station remembers."),
+    "inspect": _Lazy(
+        "chargepoint.cli.inspect:inspect", "Show all a station remembers, and the limits to expect."
+    ),
     "config": _Lazy("chargepoint.cli.config:config", "Print an example, check a configuration file."),
 }
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chargepoint.cli.tables import Row, duration, kwh, local, show, utc
 from chargepoint.errors import StoreError
 from chargepoint.store import SUFFIX, SqliteStore, file_name, identity_of
 
-_DEFAULT_STORAGE = Path("chargepoint-data")
+DEFAULT_STORAGE = Path("chargepoint-data")
 _RIGHT = frozenset({"Duration", "kWh", "Start Wh", "Stop Wh", "Conn", "Charges", "Running"})
 _CSV_HEADER = (
     "station", "key", "transaction_id", "connector", "id_tag", "parent_id_tag", "state",
@@ -83,17 +83,17 @@ class Session:
 
 
 def _since(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
-    return None if text is None else _moment(text).timestamp()
+    return None if text is None else moment(text).timestamp()
 
 
 def _until(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
     if text is None:
         return None
     whole_day = len(text) <= len("2026-05-31")
-    return (_moment(text) + timedelta(days=whole_day)).timestamp()
+    return (moment(text) + timedelta(days=whole_day)).timestamp()
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     """A date, or date and time, local unless it names its offset."""
     try:
         return datetime.fromisoformat(text)
@@ -155,7 +155,11 @@ def _stores(config_file: Path | None, storage: Path | None, identity: str | None
         directory = storage or config.storage
         if directory is None:
             raise StoreError(f"{config_file} says storage: null, so that station remembers nothing")
-    directory = directory or _DEFAULT_STORAGE
+    return stores(directory or DEFAULT_STORAGE, identity, "with --storage or --config")
+
+
+def stores(directory: Path, identity: str | None, how: str) -> list[Path]:
+    """The stores in a folder, or that of one station; raises `StoreError`, which says how to name another."""
     if identity is not None:
         path = directory / file_name(identity)
         paths = [path] if path.is_file() else []
@@ -163,7 +167,7 @@ def _stores(config_file: Path | None, storage: Path | None, identity: str | None
         paths = sorted(directory.glob(f"*{SUFFIX}"))
     if not paths:
         of = "" if identity is None else f" of {identity}"
-        raise StoreError(f"no store{of} in {directory}; name its folder with --storage or --config")
+        raise StoreError(f"no store{of} in {directory}; name its folder {how}")
     return paths
 
 
@@ -197,10 +201,10 @@ def _csv(found: Sequence[Session]) -> str:
                 session.id_tag,
                 session.parent,
                 "running" if session.running else "finished",
-                _utc(session.started_at),
-                _utc(session.ended_at),
+                utc(session.started_at),
+                utc(session.ended_at),
                 session.duration_s,
-                _kwh(session.energy_wh),
+                kwh(session.energy_wh),
                 session.meter_start_wh,
                 session.meter_wh,
                 session.reason,
@@ -214,22 +218,18 @@ def _show(found: Sequence[Session]) -> None:
     rows = [_row(session) for session in found]
     if len({session.station for session in found}) == 1:
         rows = [{name: text for name, text in row.items() if name != "Station"} for row in rows]
-    tables = [rows, _totals(found)]
-    if sys.stdout.isatty():
-        _show_rich(tables)
-    else:
-        click.echo("\n\n".join(map(_aligned, tables)))
+    show([rows, _totals(found)], _RIGHT)
 
 
-def _row(session: Session) -> dict[str, str]:
+def _row(session: Session) -> Row:
     return {
         "Station": session.station,
-        "Start": _local(session.started_at),
-        "End": "running" if session.running else _local(session.ended_at),
-        "Duration": _duration(session.duration_s),
+        "Start": local(session.started_at),
+        "End": "running" if session.running else local(session.ended_at),
+        "Duration": duration(session.duration_s),
         "Conn": str(session.connector),
         "Tag": session.id_tag,
-        "kWh": _kwh(session.energy_wh),
+        "kWh": kwh(session.energy_wh),
         "Start Wh": str(session.meter_start_wh),
         "Stop Wh": "" if session.meter_wh is None else f"{session.meter_wh}{'+' if session.running else ''}",
         "Reason": session.reason or "",
@@ -238,71 +238,19 @@ def _row(session: Session) -> dict[str, str]:
     }
 
 
-def _totals(found: Sequence[Session]) -> list[dict[str, str]]:
+def _totals(found: Sequence[Session]) -> list[Row]:
     """Finished charges per tag, running ones only counted, and a last line over all."""
     tags = sorted({session.id_tag for session in found})
     groups = [(tag, [session for session in found if session.id_tag == tag]) for tag in tags]
     return [_total(tag, group) for tag, group in [*groups, ("Total", list(found))]]
 
 
-def _total(name: str, group: Sequence[Session]) -> dict[str, str]:
+def _total(name: str, group: Sequence[Session]) -> Row:
     finished = [session for session in group if not session.running]
     return {
         "Tag": name,
         "Charges": str(len(finished)),
-        "Duration": _duration(sum(session.duration_s or 0 for session in finished)),
-        "kWh": _kwh(sum(session.energy_wh or 0 for session in finished)),
+        "Duration": duration(sum(session.duration_s or 0 for session in finished)),
+        "kWh": kwh(sum(session.energy_wh or 0 for session in finished)),
         "Running": str(len(group) - len(finished)),
     }
-
-
-def _aligned(rows: Sequence[dict[str, str]]) -> str:
-    """Columns of plain text, two blanks apart."""
-    names = list(rows[0])
-    shown = [names, *([_printable(row[name]) for name in names] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if name in _RIGHT else text.ljust(width)
-            for name, text, width in zip(names, line, widths, strict=True)
-        ).rstrip()
-        for line in shown
-    )
-
-
-def _show_rich(tables: Iterable[Sequence[dict[str, str]]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    for rows in tables:
-        table = Table()
-        for name in rows[0]:
-            table.add_column(name, justify="right" if name in _RIGHT else "left")
-        for row in rows:
-            table.add_row(*(Text(_printable(text)) for text in row.values()))
-        Console().print(table)
-
-
-def _printable(text: str) -> str:
-    """The text without line ends and control sequences: a tag is whatever a card or a central system says."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _local(at: float | None) -> str:
-    return "" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")
-
-
-def _utc(at: float | None) -> str:
-    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _duration(duration_s: int | None) -> str:
-    return "" if duration_s is None else f"{duration_s // 3600}:{duration_s // 60 % 60:02}"
-
-
-def _kwh(energy_wh: int | None) -> str:
-    """Exact to the Wh; a negative amount, of a meter that was exchanged, stays visible."""
-    if energy_wh is None:
-        return ""
-    return f"{'-' if energy_wh < 0 else ''}{abs(energy_wh) // 1000}.{abs(energy_wh) % 1000:03}"

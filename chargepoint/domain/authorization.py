@@ -39,6 +39,20 @@ class IdTagInfo:
             return self
         return IdTagInfo(EXPIRED, self.expiry_at, self.parent)
 
+    def document(self) -> Document:
+        """As JSON values, without what is not known."""
+        document: Document = {"status": self.status}
+        if self.expiry_at is not None:
+            document["expiry_at"] = self.expiry_at
+        if self.parent is not None:
+            document["parent"] = self.parent
+        return document
+
+    @classmethod
+    def from_document(cls, document: Document) -> IdTagInfo:
+        """What `document` wrote; whatever else there is in it does not matter."""
+        return cls(document["status"], document.get("expiry_at"), document.get("parent"))
+
 
 UNREADABLE = IdTagInfo(INVALID)
 """Stands for an answer that made no sense: it refuses, and is not remembered."""
@@ -146,19 +160,14 @@ class AuthorizationCache:
     def lookup(self, id_tag: str) -> IdTagInfo | None:
         """What was learnt last of this identifier, Expired once its time has come; None if nothing was."""
         document = self._store.get(KIND, id_tag.casefold())
-        return None if document is None else _info(document).at(self._utc())
+        return None if document is None else IdTagInfo.from_document(document).at(self._utc())
 
     def learn(self, id_tag: str, info: IdTagInfo) -> None:
         """Replace the whole entry; a full cache makes room first."""
         key = id_tag.casefold()
         if self._store.get(KIND, key) is None:
             self._make_room()
-        document: Document = {"id_tag": id_tag, "status": info.status, "learnt_at": self._utc()}
-        if info.expiry_at is not None:
-            document["expiry_at"] = info.expiry_at
-        if info.parent is not None:
-            document["parent"] = info.parent
-        self._store.put(KIND, key, document)
+        self._store.put(KIND, key, {"id_tag": id_tag, "learnt_at": self._utc(), **info.document()})
 
     def clear(self) -> None:
         """Remove every entry (OCPP 1.6 §5.4)."""
@@ -172,13 +181,14 @@ class AuthorizationCache:
         if surplus <= 0:
             return
         now = self._utc()
-        entries.sort(key=lambda item: (_info(item[1]).at(now).status == ACCEPTED, item[1]["learnt_at"]))
+
+        def value(entry: tuple[str, Document]) -> tuple[bool, float]:
+            valid = IdTagInfo.from_document(entry[1]).at(now).status == ACCEPTED
+            return valid, entry[1]["learnt_at"]
+
+        entries.sort(key=value)
         for key, _ in entries[:surplus]:
             self._store.delete(KIND, key)
-
-
-def _info(document: Document) -> IdTagInfo:
-    return IdTagInfo(document["status"], document.get("expiry_at"), document.get("parent"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,8 +140,19 @@ class Connector:
 
     @property
     def idle(self) -> bool:
-        """Nobody uses this connector or is about to."""
-        return self.transaction is None and self.claim is None and not self.occupied
+        """Nobody uses this connector or is about to; a cable alone takes no reserved one (OCPP 1.6 §4.9)."""
+        return self.transaction is None and self.claim is None and (not self.occupied or self.reserved)
+
+    @property
+    def reserved(self) -> bool:
+        """A reservation keeps it from strangers."""
+        return self.shared.reservations.holds(self)
+
+    @property
+    def vacant(self) -> bool:
+        """Nobody has claimed it, and whoever does can have it if no reservation stands against it."""
+        unclaimed = self.claim is None and self.held_by is None
+        return self.usable and unclaimed and self.finishing is None
 
     @property
     def preparing(self) -> bool:
@@ -178,7 +189,7 @@ class Connector:
 
     def claimed(self, claim: Claim) -> None:
         """Somebody was authorised for this connector."""
-        self.claim = claim
+        self.claim = self.shared.reservations.bound(self, claim)
         if self.finishing is not None:
             self.finishing = None
             self.keep()
@@ -244,6 +255,7 @@ class Connector:
         if self.scheduled and self.idle:
             self._become_inoperative()
             self.keep()
+        self.shared.reservations.follow()
         offer.follow(self)
         running.keep_progress(self)
         self._arm(deadlines.next_at(self))

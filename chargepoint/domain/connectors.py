@@ -11,6 +11,7 @@ from chargepoint.domain.limiter import Limiter
 from chargepoint.domain.ports import Behaviour, Policy, Store
 from chargepoint.domain.profiles import ZeroAfterN
 from chargepoint.domain.reception import Authorities, Reception
+from chargepoint.domain.reservations import Reservations
 from chargepoint.domain.time import StationTime
 from chargepoint.domain.transaction import KIND as TRANSACTION
 from chargepoint.domain.transaction import Transaction
@@ -57,10 +58,12 @@ class Connectors:
         "operative",
         "policy",
         "reception",
+        "reservations",
         "shared_reader",
         "store",
         "time",
         "turn",
+        "warning",
     )
 
     def __init__(
@@ -89,9 +92,11 @@ class Connectors:
         self.going_down = False
         self.operative = True  # the station as a whole, connector 0
         self.faults: tuple[Fault, ...] = ()  # of the station as a whole
+        self.warning: Fault | None = None  # about the station, but from no hardware: charging goes on
         self._count = 0
         self.limiter = Limiter(self, zero_after_n)
         self.reception = Reception(self, authorities)
+        self.reservations = Reservations(self)
         self.all = tuple(Connector(n, evse, self) for n, evse in enumerate(evses, 1))
         turn.connectors = self.all
         turn.share = self.limiter.share
@@ -167,11 +172,13 @@ class Connectors:
                     connector.finishing = Finishing(document["finishing"])
                 if (held_by := document.get("held_by")) is not None and connector.occupied:
                     connector.held_by = held_by[0], held_by[1]
+        self.reservations.recall()
 
     def close(self) -> None:
         """Cancel every timer; the hardware stays as it is."""
         for connector in self.all:
             connector.close()
         self.reception.close()
+        self.reservations.close()
         self.limiter.close()
         self.turn.close()

@@ -45,7 +45,8 @@ def _give_up(connector: Connector) -> None:
     """Nobody plugged in (B1), or nobody was authorised (errata 3.20, B6)."""
     if not connector.connected:
         connector.claim = None
-    if connector.occupied and connector.claim is None and connector.shared.finishes_unattended:
+    unattended = connector.occupied and connector.claim is None and not connector.reserved
+    if unattended and connector.shared.finishes_unattended:
         connector.finishing = Finishing.TIMEOUT
         connector.keep()
 

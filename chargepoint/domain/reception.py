@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chargepoint.domain.authorization import Verdict
+from chargepoint.domain.authorization import IdTagInfo, Verdict
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.ending import Finishing
+from chargepoint.domain.reservations import Entitled, User
 from chargepoint.domain.running import Claim
 from chargepoint.domain.transaction import Transaction
 from hal.api import Timer
@@ -24,6 +25,9 @@ class Authorities(Protocol):
 
     def authorize(self, id_tag: str, decided: Callable[[Verdict], None]) -> None:
         """Call `decided` exactly once, now or later."""
+
+    def known(self, id_tag: str) -> IdTagInfo | None:
+        """What the station itself knows of it; None if nothing."""
 
 
 class Waiting:
@@ -72,9 +76,10 @@ class Reception:
 
     def _ask(self, id_tag: str, connector_id: int | None) -> None:
         candidates = self._candidates(connector_id)
-        target = self._target(candidates)
+        user = self._user(id_tag)
+        target = self._target(candidates, user)
         grouped = [c for c in candidates if _group_parent(c) is not None]
-        if target is None and not grouped and not self._room(candidates):
+        if target is None and not grouped and not self._room(candidates, user):
             return
         if not self._shared.may_charge() and not grouped:
             return
@@ -111,12 +116,14 @@ class Reception:
             return
         if was_plugged and target is not None and not target.occupied:
             return  # the cable was pulled meanwhile: what was asked has no purpose any more
-        if target is None or not (_free(target) or self._restartable(target)):
-            target = self._target(candidates)
         claim = Claim(id_tag, verdict.parent)
+        user = User.of(claim)
+        reserved = self._named(candidates, user)
+        if target is None or reserved or not (self._free(target, user) or self._restartable(target)):
+            target = self._target(candidates, user)
         if target is not None:
             target.claimed(claim)
-        elif self._room(candidates):
+        elif self._room(candidates, user):
             self._wait(claim)
 
     def _next(self) -> None:
@@ -138,22 +145,24 @@ class Reception:
 
     # --- remote starts ------------------------------------------------------------------------------
 
-    def remote_start_possible(self, connector_id: int | None) -> bool:
+    def remote_start_possible(self, id_tag: str, connector_id: int | None) -> bool:
         """Whether a RemoteStartTransaction can be tried (OCPP 1.6 §5.11)."""
         if not self._shared.may_charge():
             return False
+        user = self._user(id_tag)
         if connector_id is None:
-            return self._room(self._shared.all)
+            return self._room_anywhere(user)
         try:
             connector = self._shared[connector_id]
         except KeyError:
             return False
-        return _remotely_startable(connector) and connector_id not in self._remote
+        return self._remotely_startable(connector, user) and connector_id not in self._remote
 
     def remote_start(self, id_tag: str, connector_id: int | None, profile: Any) -> None:
         """Try what `remote_start_possible` allowed."""
-        if not self._shared.policy.authorize_remote:
-            self._remote_accepted(Claim(id_tag, None, profile), connector_id)
+        user = self._user(id_tag)
+        if not self._shared.policy.authorize_remote and not self._group_matters(user, connector_id):
+            self._remote_accepted(Claim(id_tag, user.parent, profile), connector_id)
             return
         self._remote.append(connector_id)
 
@@ -165,31 +174,42 @@ class Reception:
 
         self._authorities.authorize(id_tag, decided)
 
+    def _group_matters(self, user: User, connector_id: int | None) -> bool:
+        """Only somebody who knows the identifier's parent can say whether a reservation is theirs (§5.13)."""
+        if connector_id is not None:
+            return self._shared.reservations.admits(self._shared[connector_id], user) is Entitled.PERHAPS
+        return not self._room_anywhere(User(user.id_tag, user.parent))
+
     def _remote_accepted(self, claim: Claim, connector_id: int | None) -> None:
+        user = User.of(claim)
         if connector_id is not None:
             connector = self._shared[connector_id]
-            if _remotely_startable(connector):
+            if self._remotely_startable(connector, user):
                 connector.claimed(claim)
             return
-        target = self._free_target(self._shared.all)
+        target = self._free_target(self._shared.all, user)
         if target is not None:
             target.claimed(claim)
-        elif self._room(self._shared.all):
+        elif self._room(self._shared.all, user):
             self._wait(claim)
 
     # --- connectors ---------------------------------------------------------------------------------
 
     def plugged(self, connector: Connector) -> None:
         """A cable is in and nobody was authorised: it is for whoever waits longest, or for everybody."""
-        if not _free(connector):
+        if not connector.vacant:
             return
         free_tag = self._shared.behaviour.free_charging_id_tag
-        if self._waiting:
-            waiting = self._waiting[0]
+        waiting = next((w for w in self._waiting if self._free(connector, User.of(w.claim))), None)
+        if waiting is not None:
             self._drop(waiting)
             connector.claimed(waiting.claim)
         elif free_tag and connector.connected and self._shared.may_charge():
-            connector.claimed(Claim(free_tag))
+            self._charge_free(connector, Claim(free_tag))
+
+    def _charge_free(self, connector: Connector, claim: Claim) -> None:
+        if self._free(connector, User.of(claim)):
+            connector.claimed(claim)
 
     def _candidates(self, connector_id: int | None) -> tuple[Connector, ...]:
         return self._shared.all if connector_id is None else (self._shared[connector_id],)
@@ -199,25 +219,61 @@ class Reception:
         ended = connector.finishing is Finishing.TRANSACTION and self._shared.behaviour.restart_without_replug
         return ended and connector.usable and connector.claim is None and connector.held_by is None
 
-    def _target(self, candidates: tuple[Connector, ...]) -> Connector | None:
+    def _user(self, id_tag: str) -> User:
+        """Somebody nobody was asked about yet; the parent only matters where something is reserved."""
+        info = self._authorities.known(id_tag) if self._shared.reservations else None
+        return User(id_tag, info.parent if info is not None and info.in_order else None, certain=False)
+
+    def _free(self, connector: Connector, user: User) -> bool:
+        """They can have it, or could if their parent was the right one."""
+        return connector.vacant and self._admits(connector, user)
+
+    def _admits(self, connector: Connector, user: User) -> bool:
+        return self._shared.reservations.admits(connector, user) is not Entitled.NO
+
+    def _named(self, candidates: tuple[Connector, ...], user: User) -> list[Connector]:
+        """The connectors that are reserved for this user and still free."""
+        return [c for c in candidates if c.vacant and self._shared.reservations.names(c, user)]
+
+    def _target(self, candidates: tuple[Connector, ...], user: User) -> Connector | None:
         """The connector a card means: a plugged one, a vehicle served before, the only one, or none yet."""
-        target = self._free_target(candidates)
+        target = self._free_target(candidates, user)
         if target is None or not target.occupied:
             target = next((c for c in candidates if self._restartable(c)), target)
         return target
 
-    def _free_target(self, candidates: tuple[Connector, ...]) -> Connector | None:
-        """The connector a new user means: the plugged one, else the only free one, else none yet."""
-        free = [c for c in candidates if _free(c)]
+    def _free_target(self, candidates: tuple[Connector, ...], user: User) -> Connector | None:
+        """The connector a new user means: theirs, else the plugged one, the only free one, or none yet."""
+        named = self._named(candidates, user)
+        free = named or [c for c in candidates if self._free(c, user)]
         for connector in free:
             if connector.occupied:
                 return connector
-        return free[0] if len(free) == 1 and not self._waiting else None
+        only = len(free) == 1 and not self._waiting
+        return free[0] if named or only else None
 
-    def _room(self, candidates: tuple[Connector, ...]) -> bool:
+    def _room(self, candidates: tuple[Connector, ...], user: User) -> bool:
         """A connector is left for one more who waits for a plug, or for an answer."""
-        free = sum(_free(c) and c.id not in self._remote for c in candidates)
-        return free > len(self._waiting) + self._remote.count(None)
+        free = sum(self._free(c, user) and c.id not in self._remote for c in candidates)
+        if self._shared.reservations.guaranteed(user) is not Entitled.NO:
+            return free > 0
+        return free - self._shared.reservations.promised > self.strangers + self._remote.count(None)
+
+    def _room_anywhere(self, user: User) -> bool:
+        named = any(connector.id not in self._remote for connector in self._named(self._shared.all, user))
+        return named or self._room(self._shared.all, user)
+
+    @property
+    def strangers(self) -> int:
+        """How many wait for a plug to whom no reservation guarantees one."""
+        guaranteed = self._shared.reservations.guaranteed
+        return sum(guaranteed(User.of(waiting.claim)) is not Entitled.YES for waiting in self._waiting)
+
+    def _remotely_startable(self, connector: Connector, user: User) -> bool:
+        """A remote start that names it may have it, also if a vehicle has been waiting for too long (F2)."""
+        unclaimed = connector.claim is None and connector.held_by is None
+        startable = connector.usable and unclaimed and connector.finishing is not Finishing.TRANSACTION
+        return startable and self._admits(connector, user)
 
     def _wait(self, claim: Claim) -> None:
         waiting = Waiting(claim)
@@ -237,18 +293,6 @@ class Reception:
         for waiting in tuple(self._waiting):
             self._drop(waiting)
         self._queue.clear()
-
-
-def _free(connector: Connector) -> bool:
-    """Nobody has claimed it, and whoever does can have it."""
-    unclaimed = connector.claim is None and connector.held_by is None
-    return connector.usable and unclaimed and connector.finishing is None
-
-
-def _remotely_startable(connector: Connector) -> bool:
-    """A remote start that names it may have it, also if a vehicle has been waiting for too long (F2)."""
-    unclaimed = connector.claim is None and connector.held_by is None
-    return connector.usable and unclaimed and connector.finishing is not Finishing.TRANSACTION
 
 
 def _same(one: str | None, other: str | None) -> bool:

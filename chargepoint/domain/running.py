@@ -45,6 +45,7 @@ def start(connector: Connector, claim: Claim) -> None:
     )
     connector.transaction, connector.unstored, connector.starting = transaction, True, True
     connector.claim = connector.stop = connector.share = None
+    shared.reservations.taken(connector, claim)
     connector.began = connector.kept_at = shared.time.clock.now()
     shared.limiter.transaction_started(transaction, claim.profile)
     shared.save(transaction)
@@ -58,6 +59,7 @@ def undo(connector: Connector) -> None:
     if transaction is not None:
         connector.shared.forget(transaction)
         connector.shared.limiter.transaction_ended(transaction)
+    connector.shared.reservations.given_back(connector)
     connector.shared.turn.settle(connector)
 
 

@@ -29,11 +29,16 @@ from chargepoint.ocpp16.core.operations import Operations
 from chargepoint.ocpp16.core.settings import Settings
 from chargepoint.ocpp16.core.status_notification import Report, StatusReporter
 from chargepoint.ocpp16.core.transactions import Authorize, Transactions
+from chargepoint.ocpp16.local_auth_list import PROFILE as LOCAL_AUTH_LIST
+from chargepoint.ocpp16.local_auth_list import LocalAuthList
+from chargepoint.ocpp16.remote_trigger import PROFILE as REMOTE_TRIGGER
+from chargepoint.ocpp16.remote_trigger import RemoteTrigger
+from chargepoint.ocpp16.reservation import Reservation
 from chargepoint.ocpp16.smart_charging import SmartCharging
 from chargepoint.rpc.outbox import Outbox
 from chargepoint.rpc.records import Record
 from chargepoint.rpc.session import INVALID_ANSWER, CallFailed, Session
-from hal.api import Clock, Evse, Limit, MeterReading, Timer
+from hal.api import Clock, Evse, Fault, Limit, MeterReading, Timer
 
 Notify = Callable[[str, dict[str, Any]], None]
 """Takes the name and fields of an event."""
@@ -64,6 +69,7 @@ class ChargePoint:
         "configuration",
         "connectors",
         "limits_told",
+        "local_auth_list",
         "meter_values",
         "on_ping_interval",
         "on_proven",
@@ -71,6 +77,8 @@ class ChargePoint:
         "operations",
         "outbox",
         "overrides",
+        "remote_trigger",
+        "reservation",
         "session",
         "settings",
         "smart_charging",
@@ -120,7 +128,10 @@ class ChargePoint:
         self._starts = starts
         self.session = Session(self, self.turn, wire, clock, self._next_id)
         self.outbox = Outbox(self.session, store, self.turn, clock, self)
-        authorizer = Authorizer(store, configuration, Authorize(self.outbox, self), self.time.utc)
+        self.local_auth_list: LocalAuthList = LocalAuthList(store, configuration, compatibility, self)
+        authorizer = Authorizer(
+            store, configuration, Authorize(self.outbox, self), self.time.utc, self.local_auth_list
+        )
         self.connectors = Connectors(
             evses,
             self.time,
@@ -145,6 +156,8 @@ class ChargePoint:
         self.operations = Operations(self.connectors, authorizer, self.statuses, self, compatibility)
         self.settings = Settings(configuration, compatibility.too_many_configuration_keys)
         self.smart_charging: SmartCharging = SmartCharging(self, configuration, compatibility)
+        self.reservation: Reservation = Reservation(self.connectors, configuration)
+        self.remote_trigger: RemoteTrigger = RemoteTrigger(self)
         self.boot = Boot(boot_payload, self.time, self.outbox, configuration, store, self)
 
     def start(self) -> None:
@@ -328,8 +341,8 @@ class ChargePoint:
             self.connectors.limiter.purge()
             self.statuses.report_all()
             self.turn.settle_all()
-        elif before is Registration.ACCEPTED:
-            self.outbox.hush()
+        else:
+            self.outbox.hush(wholly=registration is Registration.REJECTED)
         self.notify("registration", status=registration.value, interval_s=interval_s)
 
     def boot_failed(self, error: CallFailed) -> None:
@@ -464,6 +477,13 @@ class ChargePoint:
         self.connectors.limiter.purge_later()
         self.turn.settle_all()
 
+    # --- local_auth_list.Host -----------------------------------------------------------------------
+
+    def list_conflict(self, conflict: Fault | None) -> None:
+        """The central system contradicts its own list, or no longer does."""
+        self.connectors.warning = conflict
+        self.statuses.refresh(0)
+
     # --- commands -----------------------------------------------------------------------------------
 
     def remote_start(self, request: Any) -> Any:
@@ -505,6 +525,8 @@ class ChargePoint:
             self.on_ping_interval(self.configuration.ping_interval_s)
         elif name in ("TransactionMessageAttempts", "TransactionMessageRetryInterval"):
             self.outbox.retry_rule_changed()
+        elif name == "LocalAuthListEnabled":
+            self.local_auth_list.switched()
         else:
             self.turn.settle_all()
 
@@ -585,6 +607,8 @@ HANDLERS: dict[str, tuple[str, Callable[[ChargePoint, Any], Any]]] = {
     ),
     "Reset": ("Core", lambda cp, request: cp.operations.on_reset(request)),
     "UnlockConnector": ("Core", lambda cp, request: cp.operations.on_unlock_connector(request)),
+    "ReserveNow": ("Reservation", lambda cp, request: cp.reservation.on_reserve_now(request)),
+    "CancelReservation": ("Reservation", lambda cp, request: cp.reservation.on_cancel_reservation(request)),
     "SetChargingProfile": (
         SMART_CHARGING,
         lambda cp, request: cp.smart_charging.on_set_charging_profile(request),
@@ -597,6 +621,12 @@ HANDLERS: dict[str, tuple[str, Callable[[ChargePoint, Any], Any]]] = {
         SMART_CHARGING,
         lambda cp, request: cp.smart_charging.on_get_composite_schedule(request),
     ),
+    "TriggerMessage": (REMOTE_TRIGGER, lambda cp, request: cp.remote_trigger.on_trigger_message(request)),
+    "GetLocalListVersion": (
+        LOCAL_AUTH_LIST,
+        lambda cp, request: cp.local_auth_list.on_get_local_list_version(request),
+    ),
+    "SendLocalList": (LOCAL_AUTH_LIST, lambda cp, request: cp.local_auth_list.on_send_local_list(request)),
 }
 """Action -> the feature profile it belongs to, and who handles it."""
 

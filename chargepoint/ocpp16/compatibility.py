@@ -11,6 +11,10 @@ class Compatibility(smart_charging.Compatibility, Protocol):
     """What the operator decided where the specification can be read in two ways (`compatibility:`)."""
 
     @property
+    def trigger_boot_when_accepted(self) -> Literal["reject", "accept"]:
+        """A TriggerMessage for a BootNotification on the connection it was accepted on (errata 3.35)."""
+
+    @property
     def schema_error_code(self) -> str:
         """`by_kind`, or `formation_violation` for every breach of a schema."""
 
@@ -25,6 +29,10 @@ class Compatibility(smart_charging.Compatibility, Protocol):
     @property
     def tx_default_zero_after_n(self) -> Literal["keep", "overwrite"]:
         """What a TxDefaultProfile for all connectors does to one for a single connector set before."""
+
+    @property
+    def full_list_entry_without_info(self) -> Literal["failed", "skip"]:
+        """An entry without idTagInfo fails a full local list, or is passed over."""
 
     @property
     def unlock_tethered_stops_transaction(self) -> bool:

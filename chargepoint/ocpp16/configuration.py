@@ -141,6 +141,7 @@ class Configuration:
     pre_authorize = _Setting[bool]("LocalPreAuthorize")
     authorize_offline = _Setting[bool]("LocalAuthorizeOffline")
     allow_unknown_offline = _Setting[bool]("AllowOfflineTxForUnknownId")
+    reserve_connector_zero = _Setting[bool]("ReserveConnectorZeroSupported")
     max_stack_level = _Setting[int]("ChargeProfileMaxStackLevel")
     max_periods = _Setting[int]("ChargingScheduleMaxPeriods")
     max_profiles_installed = _Setting[int]("MaxChargingProfilesInstalled")

@@ -10,7 +10,7 @@ from typing import Literal
 from chargepoint.domain.metering import ENERGY, Measurand, parse_measurands, supported
 from hal.api import EvseInfo
 
-FEATURE_PROFILES = ("Core", "SmartCharging")
+FEATURE_PROFILES = ("Core", "LocalAuthListManagement", "RemoteTrigger", "Reservation", "SmartCharging")
 """The feature profiles of OCPP 1.6 §3.3 that exist here, under their ids of `SupportedFeatureProfiles`."""
 
 MAX_VALUE_LENGTH = 500
@@ -224,6 +224,14 @@ KEYS = _table(
         "Unplugging at the vehicle unlocks the plug; read-only and false where the cable is fixed."),
     Key("WebSocketPingInterval", "int", "60", "RW", "Core", False,
         "Seconds between pings; 0: none are sent."),
+    Key("LocalAuthListEnabled", "bool", "true", "RW", "LocalAuthListManagement", True,
+        "The local authorization list is consulted and can be changed."),
+    Key("LocalAuthListMaxLength", "int", "10000", "R", "LocalAuthListManagement", True,
+        "The most identifiers the local authorization list may hold.", minimum=1),
+    Key("SendLocalListMaxLength", "int", "1000", "R", "LocalAuthListManagement", True,
+        "The most identifiers one SendLocalList may carry.", minimum=1),
+    Key("ReserveConnectorZeroSupported", "bool", "true", "R", "Reservation", False,
+        "A reservation may be for any connector instead of a certain one."),
     Key("ChargeProfileMaxStackLevel", "int", "20", "R", "SmartCharging", True,
         "The highest stack level a charging profile may have."),
     Key("ChargingScheduleAllowedChargingRateUnit", "csl", "Current,Power", "R", "SmartCharging", True,

@@ -69,6 +69,15 @@ def id_tag_info(payload: Mapping[str, Any]) -> IdTagInfo | None:
     return IdTagInfo(info["status"], expiry_at, info.get("parentIdTag"))
 
 
+def listed(entry: Any) -> tuple[str, IdTagInfo | None]:
+    """An entry of SendLocalList, keys in Python's spelling; raises `ValueError` for a date that is none."""
+    info = entry.get("id_tag_info")
+    if info is None:
+        return entry["id_tag"], None
+    expiry_at = parse_time(info["expiry_date"]) if info.get("expiry_date") else None
+    return entry["id_tag"], IdTagInfo(info["status"], expiry_at, info.get("parent_id_tag"))
+
+
 def moment(text: Any) -> float | None:
     """A dateTime of theirs; None if it cannot be read."""
     try:

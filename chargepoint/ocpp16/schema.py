@@ -80,6 +80,10 @@ CP_TO_CSMS = frozenset(
 )
 
 
+OPEN = {"TriggerMessage": "requestedMessage"}
+"""Fields whose handler answers an unknown word itself, by a status (OCPP 1.6 §5.17)."""
+
+
 @lru_cache(maxsize=256)
 def _validator(name: str) -> jsonschema_rs.Draft4Validator:
     """The compiled schema of one file, whose complaints repeat no value: it may be long, or a secret.
@@ -87,6 +91,8 @@ def _validator(name: str) -> jsonschema_rs.Draft4Validator:
     Format checks stay off, they refuse what the field sends.
     """
     schema = json.loads((files("ocpp") / "v16" / "schemas" / f"{name}.json").read_text("utf-8-sig"))
+    if name in OPEN:
+        del schema["properties"][OPEN[name]]["enum"]
     return jsonschema_rs.Draft4Validator(schema, validate_formats=False, mask="the value")
 
 

@@ -71,7 +71,7 @@ def status_of(connector: Connector) -> Status:
         return Status.FINISHING
     if connector.preparing:
         return Status.PREPARING
-    return Status.AVAILABLE
+    return Status.RESERVED if connector.reserved else Status.AVAILABLE
 
 
 def _while_charging(connector: Connector) -> Status:
@@ -107,6 +107,7 @@ CODES = {
     FaultKind.READER: "ReaderFailure",
     FaultKind.WEAK_SIGNAL: "WeakSignal",
     FaultKind.RESET: "ResetFailure",
+    FaultKind.LIST_CONFLICT: "LocalListConflict",
     FaultKind.INTERNAL: "InternalError",
     FaultKind.OTHER: "OtherError",
 }
@@ -117,7 +118,6 @@ VENDOR_CODES = {FaultKind.COMMUNICATION: "EvseCommunication"}
 KINDS = {code: kind for kind, code in reversed(CODES.items())} | {
     "InternalError": FaultKind.INTERNAL,
     "PowerSwitchFailure": FaultKind.WELDED,
-    "LocalListConflict": FaultKind.OTHER,
 }
 """ChargePointErrorCode -> kind of fault."""
 

@@ -152,9 +152,10 @@ class Outbox:
         """Records that wait, oldest first."""
         return self._records or ()
 
-    def waits(self, action: str) -> bool:
-        """An urgent message of that kind waits for the line."""
-        return any(message.action == action for message in self._urgent)
+    def waits(self, action: str, fields: Document | None = None) -> bool:
+        """An urgent message of that kind, with these fields at least, waits for the line."""
+        asked = (fields or {}).items()
+        return any(m.action == action and asked <= m.payload.items() for m in self._urgent)
 
     @property
     def idle(self) -> bool:
@@ -378,10 +379,13 @@ class Outbox:
 
     # --- ends ---------------------------------------------------------------------------------------
 
-    def hush(self) -> None:
-        """The station is not accepted any more: what waited for the line is not said."""
-        kept = [message for message in self._urgent if message.unregistered]
-        silenced = [message for message in self._urgent if not message.unregistered]
+    def hush(self, *, wholly: bool = False) -> None:
+        """The station is not accepted: what waited for the line is not said.
+
+        Unless `wholly`, what may go before acceptance still does.
+        """
+        kept = [message for message in self._urgent if message.unregistered and not wholly]
+        silenced = [message for message in self._urgent if wholly or not message.unregistered]
         self._urgent = kept
         for message in silenced:
             message.failed(CallFailed(NOT_SENT))

@@ -80,5 +80,5 @@ def test_the_vehicles_are_there(scripts: Path, tmp_path: Path) -> None:
 
 
 def test_every_command_answers_without_the_tools_of_development(scripts: Path, tmp_path: Path) -> None:
-    for name in ("run", "demo", "csms", "check", "sessions", "config"):
+    for name in ("run", "demo", "csms", "check", "sessions", "inspect", "config"):
         assert run(scripts / "chargepoint", name, "--help", cwd=tmp_path).startswith("Usage: chargepoint")

@@ -64,6 +64,7 @@ class Boot:
         "_outbox",
         "_own_wait_s",
         "_registrar",
+        "_sent_at",
         "_store",
         "_time",
         "_time_known",
@@ -92,7 +93,8 @@ class Boot:
         self._wait_s = RETRY_S  # after a BootNotification without an answer
         self._own_wait_s = RETRY_S  # after one that was answered without an interval
         self._due_at = 0.0  # no BootNotification before, on the station's clock
-        self._last_call_at = 0.0  # also the sending of the CALL that is being answered
+        self._last_call_at = 0.0  # or when the newest one that waits for the line was due
+        self._sent_at = 0.0  # when the CALL went out that is being answered
         self._time_known = False  # the central system said what time it is
         self._boot_timer: Timer | None = None
         self._heartbeat_timer: Timer | None = None
@@ -125,7 +127,7 @@ class Boot:
 
     def call_sent(self) -> None:
         """Something went out: the next Heartbeat can wait (OCPP 1.6 §4.6)."""
-        self._last_call_at = self._time.clock.now()
+        self._last_call_at = self._sent_at = self._time.clock.now()
 
     def boot_now(self) -> None:
         """Send BootNotification at once; a trigger asked for it."""
@@ -187,7 +189,7 @@ class Boot:
             self._heartbeat_later()
         else:
             self._forget_heartbeat()
-            self._due_at = self._last_call_at + self._next_wait_s(interval_s)
+            self._due_at = self._sent_at + self._next_wait_s(interval_s)
             self._boot_when_due()
         self._registrar.registered(self.registration, interval_s, before)
 
@@ -220,6 +222,7 @@ class Boot:
         interval_s = self._configuration.heartbeat_interval_s or DAY_S
         with self._outbox.turn:
             if self._time.clock.now() >= self._last_call_at + interval_s:
+                self._last_call_at = self._time.clock.now()
                 self.heartbeat()
             self._heartbeat_later()
 
@@ -230,7 +233,6 @@ class Boot:
 
     def heartbeat(self) -> None:
         """Send a Heartbeat as soon as the line is free; one that still waits for it will do."""
-        self._last_call_at = self._time.clock.now()
         if not self._outbox.waits("Heartbeat"):
             self._outbox.send("Heartbeat", {}, self._beaten, lambda error: None, unregistered=True)
 
@@ -246,6 +248,6 @@ class Boot:
         if utc is None or int(utc) not in CREDIBLE:
             return
         before_s = self._time.offset_s
-        if self._time.correct(utc + (self._time.clock.now() - self._last_call_at) / 2):
+        if self._time.correct(utc + (self._time.clock.now() - self._sent_at) / 2):
             self._registrar.time_corrected(self._time.offset_s - before_s, not self._time_known)
         self._time_known = True

@@ -228,8 +228,20 @@ class MeterValues:
 
     # --- on request ---------------------------------------------------------------------------------
 
+    def triggered(self, connector: Connector) -> bool:
+        """Send what is measured now, soon or never; False while there is nothing to send.
+
+        Such a message may go before acceptance, and one that waits for the line will do.
+        """
+        payload = self.fresh(connector)
+        if payload is None:
+            return False
+        if not self._outbox.waits("MeterValues", {"connectorId": connector.id}):
+            self._outbox.send("MeterValues", payload, _ignore, _ignore, unregistered=True)
+        return True
+
     def fresh(self, connector: Connector) -> dict[str, Any] | None:
-        """MeterValues.req with what is measured now, for a trigger; None while the meter is silent."""
+        """MeterValues.req with what is measured now; None while the meter is silent."""
         reading = connector.reading()
         if reading is None:
             return None
@@ -239,7 +251,7 @@ class MeterValues:
         )
         payload: dict[str, Any] = {"connectorId": connector.id, "meterValue": values}
         transaction = connector.transaction
-        if transaction is not None and transaction.csms_id is not None:
+        if transaction is not None and transaction.running and transaction.csms_id is not None:
             payload["transactionId"] = transaction.csms_id
         return payload if values else None
 
@@ -319,6 +331,10 @@ class MeterValues:
             store.delete(kind, key)
         values = [value for _, value in kept]
         return thin(values, self._configuration.stop_max_meter_values, _context)
+
+
+def _ignore(outcome: object) -> None:
+    return
 
 
 def forget_gathered(connectors: Connectors, transaction: Transaction) -> None:

@@ -98,7 +98,8 @@ class StatusReporter:
         now = self._connectors.time.clock.now()
         if connector_id == 0:
             status = status_of_station(self._connectors)
-            fault = gravest(self._connectors.faults, status)
+            faults, warning = self._connectors.faults, self._connectors.warning
+            fault = gravest(faults if warning is None else (*faults, warning), status)
             return Report(status, fault, "" if fault is None else fault.info[:50], now)
         connector = self._connectors[connector_id]
         status = status_of(connector)
@@ -148,11 +149,22 @@ class StatusReporter:
                 self.send_now(connector_id)
 
     def send_now(self, connector_id: int) -> None:
-        """The true current status at once, for a trigger too."""
+        """The true current status at once."""
         self._forget_pending(connector_id)
+        self._send(connector_id, self._true(connector_id))
+
+    def triggered(self, connector_id: int) -> None:
+        """The true current status at once, accepted or not; the same that waits for the line will do."""
+        report = self._true(connector_id)
+        if not self._outbox.waits("StatusNotification", self._payload(connector_id, report)):
+            self._forget_pending(connector_id)
+            self._send(connector_id, report, unregistered=True)
+
+    def _true(self, connector_id: int) -> Report:
+        """The status now, since when it is so."""
         last = self.last.get(connector_id)
         current = self.current(connector_id)
-        self._send(connector_id, last if last is not None and current.same(last) else current)
+        return last if last is not None and current.same(last) else current
 
     def _consider(self, connector_id: int, report: Report) -> None:
         """Send now, or when it has lasted long enough (OCPP 1.6 §9.1.20)."""
@@ -182,7 +194,9 @@ class StatusReporter:
         if self._pending and connector_id in self._pending:
             self._pending.pop(connector_id).cancel()
 
-    def _send(self, connector_id: int, report: Report, behind: int = 0) -> None:
+    def _send(
+        self, connector_id: int, report: Report, behind: int = 0, *, unregistered: bool = False
+    ) -> None:
         """Hand a report over; `behind` is the record it goes after, if that is the next one."""
         self._told[connector_id] = report
 
@@ -200,11 +214,15 @@ class StatusReporter:
 
         self._outbox.send(
             "StatusNotification",
-            _payload(connector_id, report, report.at + self._connectors.time.offset_s),
+            self._payload(connector_id, report),
             acknowledged,
             failed,
+            unregistered=unregistered,
             behind=behind,
         )
+
+    def _payload(self, connector_id: int, report: Report) -> dict[str, Any]:
+        return _payload(connector_id, report, report.at + self._connectors.time.offset_s)
 
     def close(self) -> None:
         """Cancel the timers."""

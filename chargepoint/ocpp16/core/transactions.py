@@ -225,14 +225,15 @@ class Transactions:
         """Will try, or why not (OCPP 1.6 §5.11)."""
         connector_id = request.connector_id
         rejected = call_result.RemoteStartTransaction(status=RemoteStartStopStatus.rejected)
-        if not accepted or not self._connectors.reception.remote_start_possible(connector_id):
+        reception = self._connectors.reception
+        if not accepted or not reception.remote_start_possible(request.id_tag, connector_id):
             return rejected
         profile = None
         if request.charging_profile is not None and smart_charging is not None:
             profile = smart_charging.check_remote_start_profile(cast(Raw, request.charging_profile))
             if profile is None:
                 return rejected
-        self._connectors.reception.remote_start(request.id_tag, connector_id, profile)
+        reception.remote_start(request.id_tag, connector_id, profile)
         return call_result.RemoteStartTransaction(status=RemoteStartStopStatus.accepted)
 
     def on_remote_stop_transaction(

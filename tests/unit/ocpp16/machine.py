@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chargepoint.domain.ending import EMERGENCY_STOP
+from chargepoint.ocpp16.times import format_time
 from hal.api import EvseInfo, Fault, FaultKind
 from tests.unit.ocpp16.bench import Answer
 from tests.unit.ocpp16.witness import WitnessBench, WitnessEvse
@@ -87,6 +88,7 @@ class StationMachine(RuleBasedStateMachine):
     )
     def power_up(self, kinds: list[str], behaviour: dict[str, Any], lag_s: float, meter_lag_s: float) -> None:
         self.bench = WitnessBench([KINDS[kind] for kind in kinds], lag_s, meter_lag_s, behaviour=behaviour)
+        self.reservations: dict[int, list[tuple[str, str | None]]] = {}  # id -> for whom, all there ever were
         self.lag_s = lag_s
         self.opens_until = 0.0  # the contactor follows a new start of the software with the same lag
         self.online = False
@@ -124,6 +126,18 @@ class StationMachine(RuleBasedStateMachine):
     @rule(tag=TAGS, reader=st.none() | CONNECTORS)
     def swipe(self, tag: str, reader: int | None) -> None:
         self.bench.swipe(tag, None if reader is None else self._id(reader))
+
+    @precondition(lambda self: self._reserved())
+    @rule(n=CONNECTORS, member=st.sampled_from([None, "G1", "G2"]), remotely=st.booleans())
+    def who_reserved_comes(self, n: int, member: str | None, remotely: bool) -> None:
+        reservation = self._reserved()[0]
+        connector = reservation["connector"] or self._id(n)
+        tag = reservation["id_tag"] if member is None else member
+        if remotely and self.online:
+            self.call("RemoteStartTransaction", {"idTag": tag, "connectorId": connector})
+        else:
+            self.bench.swipe(tag, connector)
+        self.plug_in(connector - 1, 20.0)
 
     @rule(n=CONNECTORS, tag=TAGS)
     def charge(self, n: int, tag: str) -> None:
@@ -240,6 +254,31 @@ class StationMachine(RuleBasedStateMachine):
         self.call("ClearChargingProfile", {"id": n})
 
     @precondition(lambda self: self.online)
+    @rule(
+        reservation=st.integers(0, 3),
+        n=st.integers(0, 3),
+        tag=TAGS,
+        parent=st.sampled_from([None, "GROUP"]),
+        seconds=st.sampled_from([1.0, 30.0, 100.0, 2000.0]),
+    )
+    def reserve(self, reservation: int, n: int, tag: str, parent: str | None, seconds: float) -> None:
+        payload = {
+            "connectorId": min(n, len(self.bench.evses)),
+            "expiryDate": format_time(self.bench.cp.time.utc() + seconds),
+            "idTag": tag,
+            "reservationId": reservation,
+        }
+        if parent is not None:
+            payload["parentIdTag"] = parent
+        if (self.call("ReserveNow", payload) or {}).get("status") == "Accepted":
+            self.reservations.setdefault(reservation, []).append((tag, parent))
+
+    @precondition(lambda self: self.online)
+    @rule(reservation=st.integers(0, 3))
+    def cancel_reservation(self, reservation: int) -> None:
+        self.call("CancelReservation", {"reservationId": reservation})
+
+    @precondition(lambda self: self.online)
     @rule(setting=SETTINGS)
     def change_configuration(self, setting: tuple[str, str]) -> None:
         self.call("ChangeConfiguration", {"key": setting[0], "value": setting[1]})
@@ -298,9 +337,12 @@ class StationMachine(RuleBasedStateMachine):
             if broken:
                 assert status == "Faulted"
             elif any(f.blocking for f in evse.faults):
-                assert status in {"Faulted", "SuspendedEVSE", "Preparing", "Finishing", "Unavailable"}
+                reserved = {"Reserved"} if self._reserved() else set()
+                others = {"Faulted", "SuspendedEVSE", "Preparing", "Finishing", "Unavailable"}
+                assert status in others | reserved
             elif not running:
-                assert status in {"Available", "Preparing", "Finishing", "Unavailable"}
+                reserved = {"Reserved"} if self._reserved() else set()
+                assert status in {"Available", "Preparing", "Finishing", "Unavailable"} | reserved
                 assert status != "Available" or not evse.plugged
             elif evse.wished.zero:
                 connected = evse.vehicle is not None
@@ -309,6 +351,25 @@ class StationMachine(RuleBasedStateMachine):
                 assert status == "Charging"
             else:
                 assert status in {"Preparing", "SuspendedEV", "SuspendedEVSE"}
+
+    def _reserved(self) -> list[dict[str, Any]]:
+        return [document for _, document in self.bench.witness.items("reservation")]
+
+    @invariant()
+    def reservations_are_kept(self) -> None:
+        """What is reserved is charged by nobody yet; who used one up was entitled to it."""
+        now = self.bench.cp.time.utc()
+        for reservation in self._reserved():
+            assert reservation["expires_at"] > now
+            assert not self.bench.witness.open(reservation["connector"])
+            if reservation["connector"]:
+                assert self.bench.local_status(reservation["connector"]) in {"Reserved", "Preparing"}
+        for transaction in self.bench.witness.transactions.values():
+            if transaction["reservation_id"] is not None:
+                tag = transaction["id_tag"]
+                group = GROUPS.get(tag, tag)
+                users = self.reservations[transaction["reservation_id"]]
+                assert any(tag == user or group == parent for user, parent in users)
 
     @invariant()
     def clock_runs_when_nothing_is_asked(self) -> None:
@@ -348,6 +409,8 @@ class StationMachine(RuleBasedStateMachine):
         for transaction in range(bench.csms.transactions + 1):
             self.call("RemoteStopTransaction", {"transactionId": transaction})
         self.call("ChangeAvailability", {"connectorId": 0, "type": "Operative"})
+        for reservation in range(4):
+            self.cancel_reservation(reservation)
         self.call("ChangeConfiguration", {"key": "ConnectionTimeOut", "value": "60"})
         bench.advance(1000.0)
         self.nothing_went_wrong()

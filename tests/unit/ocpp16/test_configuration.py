@@ -45,18 +45,23 @@ StopTxnAlignedData                      csl  RW yes -
 StopTxnAlignedDataMaxLength             int  R  no  20
 StopTxnSampledData                      csl  RW yes -
 StopTxnSampledDataMaxLength             int  R  no  20
-SupportedFeatureProfiles                csl  R  yes Core,SmartCharging
+SupportedFeatureProfiles                csl  R  yes PROFILES
 TransactionMessageAttempts              int  RW yes 3
 TransactionMessageRetryInterval         int  RW yes 60
 UnlockConnectorOnEVSideDisconnect       bool RW yes true
 WebSocketPingInterval                   int  RW no  60
+LocalAuthListEnabled                    bool RW yes true
+LocalAuthListMaxLength                  int  R  yes 10000
+SendLocalListMaxLength                  int  R  yes 1000
+ReserveConnectorZeroSupported           bool R  no  true
 ChargeProfileMaxStackLevel              int  R  yes 20
 ChargingScheduleAllowedChargingRateUnit csl  R  yes Current,Power
 ChargingScheduleMaxPeriods              int  R  yes 100
 ConnectorSwitch3to1PhaseSupported       bool R  no  false
 MaxChargingProfilesInstalled            int  R  yes 50
 """
-ROWS = [line.split() for line in TABLE.strip().splitlines()]
+PROFILES = "Core,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging"
+ROWS = [line.replace("PROFILES", PROFILES).split() for line in TABLE.strip().splitlines()]
 
 OTHER_VALUE = {
     "ConnectorPhaseRotation": "0.RST,1.SRT",

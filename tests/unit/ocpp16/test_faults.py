@@ -55,6 +55,7 @@ def set_station_faults(bench: Bench, *faults: Fault) -> None:
         (FaultKind.NOT_CLOSING, "PowerSwitchFailure"),
         (FaultKind.READER, "ReaderFailure"),
         (FaultKind.RESET, "ResetFailure"),
+        (FaultKind.LIST_CONFLICT, "LocalListConflict"),
         (FaultKind.WEAK_SIGNAL, "WeakSignal"),
         (FaultKind.LOCK, "ConnectorLockFailure"),
         (FaultKind.INTERNAL, "InternalError"),

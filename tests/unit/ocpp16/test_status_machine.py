@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from chargepoint.domain import deadlines, lock
+from chargepoint.domain import deadlines, lock, reservations
 from chargepoint.domain.connector import Connector
+from chargepoint.domain.reservations import Entitled
 from chargepoint.domain.turn import Turn
 from chargepoint.ocpp16 import status
 from chargepoint.ocpp16.core import status_notification
@@ -95,6 +96,11 @@ def nobody_leaves(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(deadlines, "_give_up", lambda connector: None)
 
 
+def reservations_are_for_everybody(patch: pytest.MonkeyPatch) -> None:
+    """Any identifier may use what is reserved."""
+    patch.setattr(reservations, "entitled", lambda reservation, user: Entitled.YES)
+
+
 def a_rare_mistake(patch: pytest.MonkeyPatch) -> None:
     """Something raises when a vehicle pauses."""
     true = status._while_charging
@@ -127,6 +133,7 @@ PLANTS: list[Plant] = [
     answers_are_forgotten,
     suspension_is_the_vehicle_s,
     nobody_leaves,
+    reservations_are_for_everybody,
     a_rare_mistake,
     nothing_is_announced_twice,
 ]

@@ -382,6 +382,37 @@ def i8_cleared_but_inoperative() -> Bench:
     return cleared(bench)
 
 
+def a7_reserved() -> Bench:
+    bench = ready()
+    payload = {"connectorId": 1, "expiryDate": "2026-01-01T01:00:00Z", "idTag": "TAG", "reservationId": 1}
+    assert bench.call("ReserveNow", payload) == {"status": "Accepted"}
+    return bench
+
+
+def g1_cancelled() -> Bench:
+    bench = a7_reserved()
+    assert bench.call("CancelReservation", {"reservationId": 1}) == {"status": "Accepted"}
+    return bench
+
+
+def g2_the_reserved_card() -> Bench:
+    bench = a7_reserved()
+    bench.swipe("TAG")
+    return bench
+
+
+def g8_inoperative_while_reserved() -> Bench:
+    bench = a7_reserved()
+    assert inoperative(bench) == "Accepted"
+    return bench
+
+
+def g9_fault_while_reserved() -> Bench:
+    bench = a7_reserved()
+    bench.evses[0].inject(HOT)
+    return bench
+
+
 STORIES: list[Callable[[], Bench]] = [
     story for name, story in list(globals().items()) if name[:1] in "abcdefghi" and name[1:2].isdigit()
 ]
@@ -393,12 +424,7 @@ ANOTHER_WAY = {
     "H4": "the same",
     "I3": "what was interrupted is SuspendedEVSE until the vehicle has reacted",
     "I4": "the same",
-    "A7": "reservations",
-    "G1": "reservations",
-    "G2": "reservations",
-    "G8": "reservations",
-    "G9": "reservations",
-    "I7": "reservations",
+    "I7": "a fault ends the reservation",
 }
 """Edges this station does not take, or that are told elsewhere."""
 
