@@ -7,7 +7,7 @@ from typing import Any
 
 from ocpp import exceptions
 from ocpp.v16 import call_result
-from ocpp.v16.enums import CancelReservationStatus, RemoteStartStopStatus, ReservationStatus, UpdateStatus
+from ocpp.v16.enums import RemoteStartStopStatus
 
 from chargepoint.domain import chance
 from chargepoint.domain.authorization import Authorizer
@@ -20,7 +20,7 @@ from chargepoint.domain.profiles import ProfileBook
 from chargepoint.domain.time import StationTime
 from chargepoint.domain.transaction import Transaction
 from chargepoint.domain.turn import Turn
-from chargepoint.ocpp16 import messages, schema
+from chargepoint.ocpp16 import dispatch, messages, schema
 from chargepoint.ocpp16.compatibility import Compatibility
 from chargepoint.ocpp16.configuration import Configuration
 from chargepoint.ocpp16.core.boot import REGISTRATION, Boot, Registration
@@ -29,21 +29,18 @@ from chargepoint.ocpp16.core.operations import Operations
 from chargepoint.ocpp16.core.settings import Settings
 from chargepoint.ocpp16.core.status_notification import Report, StatusReporter
 from chargepoint.ocpp16.core.transactions import Authorize, Transactions
-from chargepoint.ocpp16.local_auth_list import PROFILE as LOCAL_AUTH_LIST
+from chargepoint.ocpp16.going_down import GoingDown
 from chargepoint.ocpp16.local_auth_list import LocalAuthList
-from chargepoint.ocpp16.remote_trigger import PROFILE as REMOTE_TRIGGER
 from chargepoint.ocpp16.remote_trigger import RemoteTrigger
 from chargepoint.ocpp16.reservation import Reservation
 from chargepoint.ocpp16.smart_charging import SmartCharging
 from chargepoint.rpc.outbox import Outbox
 from chargepoint.rpc.records import Record
 from chargepoint.rpc.session import INVALID_ANSWER, CallFailed, Session
-from hal.api import Clock, Evse, Fault, Limit, MeterReading, Timer
+from hal.api import Clock, Evse, Fault, Limit, MeterReading
 
 Notify = Callable[[str, dict[str, Any]], None]
 """Takes the name and fields of an event."""
-
-SMART_CHARGING = "SmartCharging"
 
 MOST_TOLD = 20
 """How many different complaints about a central system are remembered, so as not to repeat them."""
@@ -152,9 +149,13 @@ class ChargePoint:
         self.meter_values = MeterValues(
             self.connectors, self.outbox, configuration, compatibility.temperature_unit
         )
-        self.transactions = Transactions(self.connectors, self.outbox, self.meter_values, authorizer, self)
-        self.operations = Operations(self.connectors, authorizer, self.statuses, self, compatibility)
-        self.settings = Settings(configuration, compatibility.too_many_configuration_keys)
+        self.transactions: Transactions = Transactions(
+            self.connectors, self.outbox, self.meter_values, authorizer, self
+        )
+        self.operations: Operations = Operations(
+            self.connectors, authorizer, self.statuses, self, compatibility
+        )
+        self.settings: Settings = Settings(configuration, compatibility.too_many_configuration_keys)
         self.smart_charging: SmartCharging = SmartCharging(self, configuration, compatibility)
         self.reservation: Reservation = Reservation(self.connectors, configuration)
         self.remote_trigger: RemoteTrigger = RemoteTrigger(self)
@@ -234,15 +235,7 @@ class ChargePoint:
         """Handle a CALL, in the order our checklist 8 gives the checks."""
         if self.overrides is not None and action in self.overrides:
             return self._overridden(self.overrides[action])
-        if action not in schema.CSMS_TO_CP and action not in schema.CP_TO_CSMS:
-            raise exceptions.NotImplementedError(f"{action[:50]} is no action of OCPP 1.6")
-        profile, handler = HANDLERS.get(action, (None, None))
-        if profile is None or handler is None or not self.configuration.supports(profile):
-            if action in WITHOUT_PROFILE:
-                return WITHOUT_PROFILE[action]()
-            raise exceptions.NotSupportedError(f"{action} is not supported by this charge point")
-        schema.require_valid(action, payload, self.compatibility.schema_error_code == "formation_violation")
-        return handler(self, messages.request(action, payload))
+        return dispatch.serve(self, action, payload)
 
     def _overridden(self, override: Mapping[str, str]) -> dict[str, str]:
         """What a script wants to be answered, whatever is true."""
@@ -488,7 +481,7 @@ class ChargePoint:
 
     def remote_start(self, request: Any) -> Any:
         """RemoteStartTransaction, with its profile if smart charging is in use (§5.11)."""
-        smart = self.smart_charging if self.configuration.supports(SMART_CHARGING) else None
+        smart = self.smart_charging if self.configuration.supports(dispatch.SMART_CHARGING) else None
         if request.connector_id is None and self.compatibility.remote_start_without_connector == "reject":
             return call_result.RemoteStartTransaction(status=RemoteStartStopStatus.rejected)
         return self.transactions.on_remote_start_transaction(request, self.accepted, smart)
@@ -545,43 +538,6 @@ class ChargePoint:
             self._going_down.cancel()
 
 
-class GoingDown:
-    """A station that ends in good order: waits until everything is said, or for long enough."""
-
-    __slots__ = ("_charge_point", "_clock", "_then", "_timer")
-
-    def __init__(self, charge_point: ChargePoint, then: Callable[[], None], clock: Clock) -> None:
-        self._charge_point = charge_point
-        self._clock = clock
-        self._then: Callable[[], None] | None = then
-        self._timer: Timer | None = None
-
-    def wait(self, within_s: float) -> None:
-        """Wait at most that long."""
-        self._timer = self._clock.call_at(self._clock.now() + within_s, self._finish)
-
-    def look(self) -> None:
-        """Is everything said?"""
-        charge_point = self._charge_point
-        if any(c.transaction is not None for c in charge_point.connectors.all):
-            return
-        outbox = charge_point.outbox
-        if not charge_point.session.online or not charge_point.accepted or outbox.idle:
-            self.cancel()
-            self._finish()
-
-    def _finish(self) -> None:
-        then, self._then = self._then, None
-        if then is not None:
-            then()
-
-    def cancel(self) -> None:
-        """Forget the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
 def offered_w(connector: Connector, limit: Limit) -> float:
     """The power a limit stands for."""
     info = connector.evse.info
@@ -592,48 +548,3 @@ def offered_w(connector: Connector, limit: Limit) -> float:
     phases = connector.allowance.phases if connector.allowance is not None else info.phases
     power_w = limit.current_a * info.nominal_voltage_v * phases
     return round(power_w if limit.power_w is None else min(power_w, limit.power_w), 1)
-
-
-HANDLERS: dict[str, tuple[str, Callable[[ChargePoint, Any], Any]]] = {
-    "ChangeAvailability": ("Core", lambda cp, request: cp.operations.on_change_availability(request)),
-    "ChangeConfiguration": ("Core", lambda cp, request: cp.settings.on_change_configuration(request)),
-    "ClearCache": ("Core", lambda cp, request: cp.operations.on_clear_cache(request)),
-    "DataTransfer": ("Core", lambda cp, request: cp.operations.on_data_transfer(request)),
-    "GetConfiguration": ("Core", lambda cp, request: cp.settings.on_get_configuration(request)),
-    "RemoteStartTransaction": ("Core", lambda cp, request: cp.remote_start(request)),
-    "RemoteStopTransaction": (
-        "Core",
-        lambda cp, request: cp.transactions.on_remote_stop_transaction(request, cp.accepted),
-    ),
-    "Reset": ("Core", lambda cp, request: cp.operations.on_reset(request)),
-    "UnlockConnector": ("Core", lambda cp, request: cp.operations.on_unlock_connector(request)),
-    "ReserveNow": ("Reservation", lambda cp, request: cp.reservation.on_reserve_now(request)),
-    "CancelReservation": ("Reservation", lambda cp, request: cp.reservation.on_cancel_reservation(request)),
-    "SetChargingProfile": (
-        SMART_CHARGING,
-        lambda cp, request: cp.smart_charging.on_set_charging_profile(request),
-    ),
-    "ClearChargingProfile": (
-        SMART_CHARGING,
-        lambda cp, request: cp.smart_charging.on_clear_charging_profile(request),
-    ),
-    "GetCompositeSchedule": (
-        SMART_CHARGING,
-        lambda cp, request: cp.smart_charging.on_get_composite_schedule(request),
-    ),
-    "TriggerMessage": (REMOTE_TRIGGER, lambda cp, request: cp.remote_trigger.on_trigger_message(request)),
-    "GetLocalListVersion": (
-        LOCAL_AUTH_LIST,
-        lambda cp, request: cp.local_auth_list.on_get_local_list_version(request),
-    ),
-    "SendLocalList": (LOCAL_AUTH_LIST, lambda cp, request: cp.local_auth_list.on_send_local_list(request)),
-}
-"""Action -> the feature profile it belongs to, and who handles it."""
-
-WITHOUT_PROFILE: dict[str, Callable[[], Any]] = {
-    "GetLocalListVersion": lambda: call_result.GetLocalListVersion(list_version=-1),
-    "SendLocalList": lambda: call_result.SendLocalList(status=UpdateStatus.not_supported),
-    "ReserveNow": lambda: call_result.ReserveNow(status=ReservationStatus.rejected),
-    "CancelReservation": lambda: call_result.CancelReservation(status=CancelReservationStatus.rejected),
-}
-"""What a CALL of an absent profile gets where the answer itself can say so (OCPP-J 1.6 §4.2.2)."""
