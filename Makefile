@@ -17,8 +17,8 @@ run: $(READY) ## watch two cars charge at the embedded central system, 60 times 
 test: $(READY) ## unit, contract, integration and end-to-end tests
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-fast: $(READY) ## unit and contract tests, in seconds
-	@$(BIN)/python -m pytest -n 2 tests/unit tests/contract $(ARGS)
+test-fast: $(READY) ## unit and contract tests without the random searches, in seconds
+	@$(BIN)/python -m pytest -n 2 -m 'not search and not campaign and not bench and not soak and not hardware' tests/unit tests/contract $(ARGS)
 
 check: $(READY) ## format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check .

@@ -83,13 +83,17 @@ def best(answers: Collection[Entitled]) -> Entitled:
     return next((answer for answer in order if answer in answers), Entitled.NO)
 
 
+NONE: frozenset[int] = frozenset()
+"""No connector; one object for all stations."""
+
+
 def keep_free(wanted: int, empty: Sequence[int], plugged: Sequence[int]) -> frozenset[int]:
     """Which connectors are kept for `wanted` reservations of connector 0 (OCPP 1.6 §5.13).
 
     None while more are `empty`. `plugged` ones were kept before a cable came, and stay so where needed.
     """
     if not wanted or len(empty) > wanted:
-        return frozenset()
+        return NONE
     return frozenset((*empty, *plugged[: wanted - len(empty)]))
 
 
@@ -101,7 +105,7 @@ class Reservations:
     def __init__(self, shared: Connectors) -> None:
         self._shared = shared
         self._by_id: dict[int, Reservation] | None = None  # None while there are none
-        self._kept: frozenset[int] = frozenset()  # connectors that reservations of connector 0 need
+        self._kept = NONE  # connectors that reservations of connector 0 need
         self._taken: dict[int, Reservation] | None = None  # what the start on a connector has used up
         self._moment: Moment | None = None
 

@@ -645,6 +645,7 @@ ERRORS: dict[str, Answer] = {
 }
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
 def test_the_search_finds_a_planted_error(error: Answer) -> None:
     """A property that could not fail would prove nothing: each of these mistakes must be noticed."""

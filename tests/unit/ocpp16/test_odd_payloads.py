@@ -13,6 +13,8 @@ from chargepoint.ocpp16 import schema
 from tests.unit.ocpp16.bench import Bench
 from tests.unit.ocpp16.test_callerrors import OBJECTS, SERVED, fields
 
+pytestmark = pytest.mark.search
+
 INTEGERS = st.sampled_from([-(10**30), -(2**31), -1, 0, 1, 2, 3, 60, 2**31, 2**63, 10**30]) | st.integers()
 DECIMALS = st.sampled_from([-1e300, -0.1, 0, 0.1, 6, 16.0, 1e15, 1e300]) | st.integers(0, 400).map(
     lambda n: n / 10

@@ -24,6 +24,8 @@ from chargepoint.ocpp16.status import Status
 from chargepoint.rpc.session import Session
 from tests.unit.ocpp16.machine import StationMachine
 
+pytestmark = pytest.mark.search
+
 CAMPAIGN = os.environ.get("CAMPAIGN") == "1"
 STEPS = 50
 
