@@ -12,26 +12,15 @@ from chargepoint.ocpp16.charge_point import offered_w
 from chargepoint.ocpp16.schema import CSMS_TO_CP
 from chargepoint.ocpp16.status import KINDS, error_code
 from chargepoint.ocpp16.times import format_time
+from chargepoint.rpc.frames import ERROR_CODES
 from chargepoint.station import Station
 from hal.api import NOTHING, DeviceError, Evse, Fault
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import Vehicle, vehicle_from
 
-CALLERROR_CODES = frozenset(
-    {
-        "NotImplemented",
-        "NotSupported",
-        "InternalError",
-        "ProtocolError",
-        "SecurityError",
-        "FormationViolation",
-        "PropertyConstraintViolation",
-        "OccurenceConstraintViolation",
-        "TypeConstraintViolation",
-        "GenericError",
-    }
-)
+CALLERROR_CODES = frozenset(ERROR_CODES.values())
+"""What `override` may answer instead of a result, in the wire's spelling."""
 
 Reply = dict[str, Any]
 
