@@ -380,7 +380,7 @@ class Station:
             self.charge_point.session.receive(data)
 
     def binary_received(self, data: bytes) -> None:
-        """OCPP-J has no binary messages (our checklist 1.1)."""
+        """OCPP-J has no binary messages."""
         with self.charge_point.turn:
             self.charge_point.complain_once("the central system sent a binary message; OCPP-J has none")
             if self.type.config.compatibility.binary_frame == "generic_error" and self.charge_point.listens():

@@ -259,34 +259,6 @@ class Authorizer:
             decided(Verdict(accepted, parent, entry.info.status, entry.source))
         return True
 
-    def parent_of(self, id_tag: str, found: Callable[[IdTagInfo | None], None]) -> None:
-        """Whose group is this identifier in? Called once with its IdTagInfo, at once or later.
-
-        None: it is not acceptable (neither Accepted nor ConcurrentTx), or nothing can be learnt of it, and
-        it must be ignored. For stopping by another member of the group (OCPP 1.6 §3.10) and for reservations.
-        """
-        if self._group(id_tag, self._authority.online, found):
-            return
-
-        def answered(info: IdTagInfo | None) -> None:
-            if info is None:
-                self._group(id_tag, False, found)
-                return
-            self.learn(id_tag, info)
-            found(info if info.in_order else None)
-
-        self._authority.ask(id_tag, answered)
-
-    def _group(self, id_tag: str, online: bool, found: Callable[[IdTagInfo | None], None]) -> bool:
-        """Answer with what is known here; False if the central system must be asked."""
-        info = self.known(id_tag)
-        acceptable = info is not None and info.in_order
-        if online and not (acceptable and self._policy.pre_authorize):
-            return False
-        usable = acceptable and (online or self._policy.authorize_offline)
-        found(info if usable else None)
-        return True
-
     def known(self, id_tag: str) -> IdTagInfo | None:
         """What the list, else the cache says now; None if neither knows it. Asks nobody."""
         entry = self._entry(id_tag)

@@ -232,7 +232,7 @@ class ChargePoint:
         return self.boot.registration in (Registration.ACCEPTED, Registration.PENDING)
 
     def serve(self, action: str, payload: Any) -> Any:
-        """Handle a CALL, in the order our checklist 8 gives the checks."""
+        """Handle a CALL, in the order `dispatch.serve` gives the checks."""
         if self.overrides is not None and action in self.overrides:
             return self._overridden(self.overrides[action])
         return dispatch.serve(self, action, payload)

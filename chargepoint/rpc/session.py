@@ -131,7 +131,7 @@ class Session:
         self._link = link
 
     def link_down(self) -> None:
-        """The link is gone: a CALL in flight was not delivered as far as we know (§1.7 of our checklist)."""
+        """The link is gone: a CALL in flight was not delivered as far as we know."""
         self._link = None
         self._serving = None
         self._fail(CallFailed(LINK_LOST))

@@ -173,7 +173,7 @@ def test_a_switch_that_is_where_it_should_be_changes_nothing(tmp_path: Path) -> 
 
 
 def test_what_survives_a_power_cut(tmp_path: Path) -> None:
-    """Our checklist, appendix B: everything but the vehicle, which a new process does not know."""
+    """Everything but the vehicle, which a new process does not know."""
 
     async def story() -> None:
         profile = {

@@ -1,6 +1,6 @@
 """Central systems that behave badly: told once, then quiet, and the session goes on (OCPP-J 1.6 §3.2, §4.1).
 
-Our checklist 1.1, 1.4, 1.7, 2.2.
+OCPP-J 1.6 §3, §4; OCPP 1.6 §4.2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Without a central system, or with a bad one: sessions go on and nothing is lost (OCPP 1.6 §3.7, §4.8).
 
-T:TC_036 to T:TC_039; OCPP-J 1.6 §3.2, §5.4; our checklist 1.4, 5.4, 5.5.
+T:TC_036 to T:TC_039; OCPP-J 1.6 §3.2, §5.4.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def test_a_start_and_a_stop_without_a_network(tmp_path: Path, starts: bool, stop
 
 
 def test_after_an_outage_only_the_present_status_is_told(tmp_path: Path) -> None:
-    """OCPP 1.6 §4.9; our checklist 1.4: it goes before the first record that waits."""
+    """OCPP 1.6 §4.9: it goes before the first record that waits."""
 
     async def story() -> None:
         async with at_central_system(tmp_path, "--connectors", "2", ocpp=UNKNOWN_TAGS_CHARGE) as (_, cp):

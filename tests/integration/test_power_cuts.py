@@ -1,4 +1,4 @@
-"""Power cuts at chosen and at random moments of a session (OCPP 1.6 §3.7, §4.8, §4.10; our checklist 5.6).
+"""Power cuts at chosen and at random moments of a session (OCPP 1.6 §3.7, §4.8, §4.10).
 
 Every cut is a SIGKILL of the station's process. The judge sees only what the central system received and what
 the dead station's store promised. `make campaign` tries 500 random cuts and prints where they hit.
@@ -243,7 +243,7 @@ def test_the_judge_sees_a_mistake(tmp_path: Path, mistake: str, story: Story, wh
 
 @pytest.mark.campaign
 def test_five_hundred_power_cuts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Each moment of the checklist is hit, and nothing is lost."""
+    """Each moment of a session is hit, and nothing is lost."""
     hits: Counter[Moment] = Counter()
     repeats = 0
     wrong: dict[int, list[str]] = {}

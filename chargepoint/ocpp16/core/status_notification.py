@@ -143,7 +143,7 @@ class StatusReporter:
                 self.send_now(connector_id)
 
     def report_unacknowledged(self) -> None:
-        """The central system answers: tell it what it refused or did not hear (our checklist 1.7)."""
+        """The central system answers: tell it what it refused or did not hear."""
         for connector_id in range(len(self._connectors.all) + 1):
             if connector_id not in self._told and connector_id not in (self._pending or ()):
                 self.send_now(connector_id)

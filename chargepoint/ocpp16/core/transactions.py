@@ -185,7 +185,7 @@ class Transactions:
     # --- after a start of the station ---------------------------------------------------------------
 
     def recover(self) -> None:
-        """End, or resume, what ran when the power went (OCPP 1.6 §4.8; our checklist 5.6)."""
+        """End, or resume, what ran when the power went (OCPP 1.6 §4.8)."""
         documents = [document for _, document in self._connectors.store.items(KIND)]
         running = [Transaction.from_document(d) for d in documents if d["stopped_at"] is None]
         # those whose connector is gone first: the one they end on in its stead may have its own to resume

@@ -1,4 +1,4 @@
-"""The moments of a session at which the power can go (our checklist 5.6), told from the store left behind."""
+"""The moments of a session at which the power can go, told from the store left behind."""
 
 from __future__ import annotations
 

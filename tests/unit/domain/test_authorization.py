@@ -82,12 +82,6 @@ class Bench:
         self.authorizer.authorize(id_tag, verdicts.append)
         return verdicts
 
-    def group(self, id_tag: str) -> list[IdTagInfo | None]:
-        """Ask for the group of a tag; the list fills when it is found."""
-        found: list[IdTagInfo | None] = []
-        self.authorizer.parent_of(id_tag, found.append)
-        return found
-
 
 class TestDecideStart:
     """Every row of the decision table, every setting that does not matter both ways."""
@@ -387,71 +381,6 @@ class TestLocalList:
         assert bench.list is not None
         bench.authorizer.learn("A", IdTagInfo(answer))
         assert bench.list.conflicts == (["A"] if conflict else [])
-
-
-class TestGroup:
-    MEMBER = IdTagInfo("Accepted", None, "G")
-
-    @pytest.mark.parametrize(
-        ("known", "pre_authorize", "asks"),
-        [
-            pytest.param(MEMBER, True, False, id="known"),
-            pytest.param(MEMBER, False, True, id="known but to be asked"),
-            pytest.param(IdTagInfo("ConcurrentTx", None, "G"), True, False, id="known, in a transaction"),
-            pytest.param(IdTagInfo("Blocked", None, "G"), True, True, id="known as not valid"),
-            pytest.param(None, True, True, id="unknown"),
-        ],
-    )
-    def test_online(self, known: IdTagInfo | None, pre_authorize: bool, asks: bool) -> None:
-        bench = Bench()
-        bench.policy.pre_authorize = pre_authorize
-        if known is not None:
-            bench.authorizer.learn("B", known)
-        found = bench.group("B")
-        assert len(bench.csms.asked) == (1 if asks else 0)
-        assert found == ([] if asks else [known])
-
-    @pytest.mark.parametrize(
-        ("answer", "found"),
-        [
-            pytest.param(MEMBER, MEMBER, id="accepted"),
-            pytest.param(
-                IdTagInfo("ConcurrentTx", None, "G"), IdTagInfo("ConcurrentTx", None, "G"), id="concurrent"
-            ),
-            pytest.param(IdTagInfo("Blocked", None, "G"), None, id="blocked"),
-            pytest.param(UNREADABLE, None, id="unreadable"),
-            pytest.param(None, None, id="no answer"),
-        ],
-    )
-    def test_answers(self, answer: IdTagInfo | None, found: IdTagInfo | None) -> None:
-        bench = Bench()
-        result = bench.group("B")
-        bench.csms.answer(answer)
-        assert result == [found]
-
-    @pytest.mark.parametrize(
-        ("known", "authorize_offline", "found"),
-        [
-            pytest.param(MEMBER, True, MEMBER, id="known"),
-            pytest.param(MEMBER, False, None, id="known but not to be used"),
-            pytest.param(IdTagInfo("Expired", None, "G"), True, None, id="not valid"),
-            pytest.param(None, True, None, id="unknown"),
-        ],
-    )
-    def test_offline(self, known: IdTagInfo | None, authorize_offline: bool, found: IdTagInfo | None) -> None:
-        bench = Bench()
-        bench.policy.authorize_offline = authorize_offline
-        bench.policy.allow_unknown_offline = True
-        if known is not None:
-            bench.authorizer.learn("B", known)
-        bench.csms.online = False
-        assert bench.group("B") == [found]
-
-    def test_an_answer_is_learnt(self) -> None:
-        bench = Bench()
-        bench.group("B")
-        bench.csms.answer(self.MEMBER)
-        assert bench.authorizer.known("B") == self.MEMBER
 
 
 class TestCacheKey:

@@ -407,7 +407,7 @@ class TestTimers:
 
 
 class TestPurge:
-    """Expired profiles are forgotten each midnight (our checklist 7.9)."""
+    """Expired profiles are forgotten each midnight."""
 
     def test_at_midnight_in_the_stations_time(self) -> None:
         site = Site(AC)

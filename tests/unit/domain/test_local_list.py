@@ -1,4 +1,4 @@
-"""The local authorization list in the store (OCPP 1.6 §3.5.2, §5.10, §5.15; our checklist 4.1, 4.6)."""
+"""The local authorization list in the store (OCPP 1.6 §3.5.2, §5.10, §5.15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The station's UTC: its clock, corrected by the central system (OCPP 1.6 §4.6; our checklist 2.3)."""
+"""The station's UTC: its clock, corrected by the central system (OCPP 1.6 §4.6)."""
 
 from __future__ import annotations
 

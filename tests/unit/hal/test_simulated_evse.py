@@ -190,7 +190,7 @@ class TestPlug:
     def test_pulling_the_plug_opens_the_contactor_within_the_call(self) -> None:
         bench = Bench().charging()
         at_once: list[tuple[PilotState, bool, bool]] = []
-        bench.evse_changed = lambda: at_once.append(bench.state)  # type: ignore[method-assign]
+        bench.evse_changed = lambda: at_once.append(bench.state)  # type: ignore[method-assign]  # it listens in
         bench.evse.plug_out()
         assert at_once == [(A, False, False)]
 

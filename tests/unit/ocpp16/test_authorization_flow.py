@@ -42,7 +42,7 @@ def stops(bench: Bench) -> list[tuple[str, str | None]]:
     return [(payload["reason"], payload.get("idTag")) for payload in bench.sent("StopTransaction")]
 
 
-# --- starting (our checklist 4.2) -------------------------------------------------------------------
+# --- starting -------------------------------------------------------------------
 
 PRE = {"LocalPreAuthorize": "true"}
 ALONE = {"LocalAuthorizeOffline": "false"}
@@ -158,7 +158,7 @@ def test_cards_are_not_lost_while_one_is_being_asked_about() -> None:
     assert [payload["idTag"] for payload in bench.sent("StartTransaction")] == ["ANN", "CAT"]
 
 
-# --- stopping (our checklist 4.4) -------------------------------------------------------------------
+# --- stopping -------------------------------------------------------------------
 
 
 def test_the_same_card_stops_without_being_asked_about() -> None:
@@ -273,7 +273,7 @@ def test_a_card_prefers_its_vehicle_to_one_that_was_served() -> None:
     assert [p["connectorId"] for p in bench.sent("StartTransaction")] == [1, 2]
 
 
-# --- an identifier that turns out not to be valid (our checklist 4.5) --------------------------------
+# --- an identifier that turns out not to be valid --------------------------------
 
 REFUSALS = ["Invalid", "Blocked", "Expired", "ConcurrentTx"]
 

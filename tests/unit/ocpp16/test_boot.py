@@ -1,4 +1,4 @@
-"""Boot and registration (OCPP 1.6 §4.2; errata 3.22, 3.35; OCPP-J §5.4; our checklist 2.1, 2.2, 1.4)."""
+"""Boot and registration (OCPP 1.6 §4.2; errata 3.22, 3.35; OCPP-J §5.4)."""
 
 from __future__ import annotations
 
@@ -378,7 +378,7 @@ class TestReconnection:
 
 
 class TestAskedAgain:
-    """A BootNotification somebody triggers (checklist 2.2)."""
+    """A BootNotification somebody triggers."""
 
     def trigger(self, bench: Bench) -> None:
         with bench.cp.turn:

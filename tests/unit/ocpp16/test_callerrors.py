@@ -1,4 +1,4 @@
-"""CALLERROR codes (OCPP-J 1.6 §4.2.3; our checklist 1.6, 8): which mistake in a CALL of theirs gets which.
+"""CALLERROR codes (OCPP-J 1.6 §4.2.3): which mistake in a CALL of theirs gets which.
 
 The catalogue below is written down from OCPP 1.6 §6 and §7, not from the schemas, and the plain `jsonschema`
 package judges the same payloads by the schemas: both must agree with the station.

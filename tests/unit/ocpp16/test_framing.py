@@ -1,4 +1,4 @@
-"""Whatever comes over the wire (OCPP-J 1.6 §4; our checklist 1.5, 1.6): the right answer, and on we go."""
+"""Whatever comes over the wire (OCPP-J 1.6 §4): the right answer, and on we go."""
 
 from __future__ import annotations
 

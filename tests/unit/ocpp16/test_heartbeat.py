@@ -1,4 +1,4 @@
-"""Heartbeats (OCPP 1.6 §4.6, §9.1.10; our checklist 2.4): exactly the interval after our last CALL."""
+"""Heartbeats (OCPP 1.6 §4.6, §9.1.10): exactly the interval after our last CALL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LocalAuthListManagement (OCPP 1.6 §3.5.2 to §3.5.4, §5.10, §5.15; our checklist 4.1, 4.2, 4.6)."""
+"""LocalAuthListManagement (OCPP 1.6 §3.5.2 to §3.5.4, §5.10, §5.15)."""
 
 from __future__ import annotations
 
@@ -435,7 +435,7 @@ def test_a_list_from_before_the_profile_was_left_out_does_not_count() -> None:
     assert asked(bench) == ["TAG"]
 
 
-# --- LocalListConflict (our checklist 3.3, 4.1) --------------------------------------------------------
+# --- LocalListConflict --------------------------------------------------------
 
 CONFLICT = ("Available", "LocalListConflict", "A: listed otherwise")
 NO_ERROR = ("Available", "NoError", "")

@@ -45,7 +45,7 @@ def named(value: object) -> str:
     return getattr(value, "__name__", str(value))
 
 
-# --- ChangeAvailability (our checklist 8.2) ----------------------------------------------------------
+# --- ChangeAvailability ----------------------------------------------------------
 
 
 def available(bench: Bench) -> None:
@@ -245,7 +245,7 @@ def test_a_schedule_outlives_a_power_cut() -> None:
     assert bench.statuses()[-1] == "Unavailable"
 
 
-# --- UnlockConnector (our checklist 8.14) -------------------------------------------------------------
+# --- UnlockConnector -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_the_answer_waits_for_the_lock() -> None:
     assert bench.statuses()[-2:] == ["Charging", "Finishing"]
 
 
-# --- Reset (our checklist 8.12) -----------------------------------------------------------------------
+# --- Reset -----------------------------------------------------------------------
 
 
 def resettable(connectors: int) -> tuple[Bench, list[float]]:
@@ -438,7 +438,7 @@ def test_nothing_starts_while_the_station_goes_down() -> None:
     assert [p["connectorId"] for p in bench.sent("StartTransaction")] == [1]
 
 
-# --- ClearCache (our checklist 8.4) -------------------------------------------------------------------
+# --- ClearCache -------------------------------------------------------------------
 
 
 class FailingStore(MemoryStore):
@@ -480,7 +480,7 @@ def test_clear_cache_is_rejected_if_it_cannot_be_kept() -> None:
     bench.errors.clear()
 
 
-# --- DataTransfer (our checklist 8.6) -----------------------------------------------------------------
+# --- DataTransfer -----------------------------------------------------------------
 
 
 def test_data_transfer_knows_vendors_and_their_messages() -> None:

@@ -1,4 +1,4 @@
-"""Our CALLs that bring no result (our checklist 1.7): nothing blocks, nothing is lost or repeated."""
+"""Our CALLs that bring no result: nothing blocks, nothing is lost or repeated."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_central_system_that_understands_nothing_but_boot(outcome: Any) -> Non
 
 
 class TestAuthorize:
-    """Without an answer it is decided as if offline (checklist 4.2); an unreadable one refuses."""
+    """Without an answer it is decided as if offline; an unreadable one refuses."""
 
     def bench(self, outcome: Any, **ocpp: str) -> Bench:
         bench = Bench(ocpp=ocpp)

@@ -1,4 +1,4 @@
-"""Power cuts and a store that fails (OCPP 1.6 §3.7, §4.8; our checklist 5.6): persist first, then act."""
+"""Power cuts and a store that fails (OCPP 1.6 §3.7, §4.8): persist first, then act."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def disk(bench: Bench) -> Disk:
 
 
 class TestBetweenTwoMoments:
-    """Our checklist 5.6, case by case."""
+    """The power goes at each point of a session, case by case."""
 
     def test_before_anything_is_stored_there_is_no_transaction(self) -> None:
         bench = on_disk(ocpp={"AllowOfflineTxForUnknownId": "false"})

@@ -1,4 +1,4 @@
-"""RemoteStartTransaction and RemoteStopTransaction (OCPP 1.6 §5.11, §5.12; our checklist 4.3, 8.11)."""
+"""RemoteStartTransaction and RemoteStopTransaction (OCPP 1.6 §5.11, §5.12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TriggerMessage (OCPP 1.6 §5.17; errata 3.35, 3.46; our checklist 8.13, 2.2, 6.1; TC_054, TC_055)."""
+"""TriggerMessage (OCPP 1.6 §5.17; errata 3.35, 3.46; TC_054, TC_055)."""
 
 from __future__ import annotations
 

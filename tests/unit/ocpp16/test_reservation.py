@@ -1,4 +1,4 @@
-"""ReserveNow and CancelReservation (OCPP 1.6 §3.11, §5.1, §5.13; our checklist 8.10; TC_046 to TC_053)."""
+"""ReserveNow and CancelReservation (OCPP 1.6 §3.11, §5.1, §5.13; TC_046 to TC_053)."""
 
 from __future__ import annotations
 

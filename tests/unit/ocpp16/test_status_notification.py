@@ -1,4 +1,4 @@
-"""What is told of a status, and when (OCPP 1.6 §4.9, §6.47, §9.1.20; our checklist 3.3, 3.4, 3.7)."""
+"""What is told of a status, and when (OCPP 1.6 §4.9, §6.47, §9.1.20)."""
 
 from __future__ import annotations
 

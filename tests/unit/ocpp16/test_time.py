@@ -1,4 +1,4 @@
-"""The central system's time (OCPP 1.6 §4.6; our checklist 2.3): UTC follows it, timers do not."""
+"""The central system's time (OCPP 1.6 §4.6): UTC follows it, timers do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transaction-related messages on their way (OCPP 1.6 §3.7, §4.8; errata 3.18; our checklist 5.4, 5.5)."""
+"""Transaction-related messages on their way (OCPP 1.6 §3.7, §4.8; errata 3.18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes out next (OCPP 1.6 §3.7; errata 3.18, 3.91; our checklist 5.4, 5.5)."""
+"""What goes out next (OCPP 1.6 §3.7; errata 3.18, 3.91)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One side of the conversation (OCPP-J 1.6 §4; our checklist 1.5): one CALL out, every CALL answered."""
+"""One side of the conversation (OCPP-J 1.6 §4): one CALL out, every CALL answered."""
 
 from __future__ import annotations
 
