@@ -9,6 +9,7 @@ from typing import Any
 
 from chargepoint.domain.ending import EMERGENCY_STOP
 from chargepoint.ocpp16.charge_point import offered_w
+from chargepoint.ocpp16.firmware_management.job import presentable
 from chargepoint.ocpp16.schema import CSMS_TO_CP
 from chargepoint.ocpp16.status import KINDS, error_code
 from chargepoint.ocpp16.times import format_time
@@ -21,6 +22,9 @@ from hal.simulated.vehicle import Vehicle, vehicle_from
 
 CALLERROR_CODES = frozenset(ERROR_CODES.values())
 """What `override` may answer instead of a result, in the wire's spelling."""
+
+FIRMWARE_STEPS = ("download", "signature", "install")
+"""Where `firmware_outcome` can make an update fail."""
 
 Reply = dict[str, Any]
 
@@ -217,10 +221,22 @@ class Actions:
         self._station.link.cut(not online)
 
     def _security_event(self, type: str, tech_info: str | None = None) -> None:
-        raise ActionError("bad_state", "this version has no security extension, so nothing reports the event")
+        if not type:
+            raise ActionError("bad_argument", "type: is empty")
+        self._awake()
+        with self._station.charge_point.turn:
+            self._station.charge_point.security_events.report(type, tech_info or "")
 
-    def _firmware_outcome(self, fail: str | None = None, version: str | None = None) -> None:
-        raise ActionError("bad_state", "this version cannot update firmware")
+    def _firmware_outcome(self, **changes: str | None) -> None:
+        if not changes:
+            raise ActionError("bad_argument", "firmware_outcome: say fail or version; null takes back")
+        fail, version = changes.get("fail"), changes.get("version")
+        if fail is not None and fail not in FIRMWARE_STEPS:
+            raise ActionError("bad_argument", f"fail: {fail!r} is none of {', '.join(FIRMWARE_STEPS)}")
+        if version is not None and (not version or presentable(version) != version):
+            raise ActionError("bad_argument", f"version: {version!r} is no text for a BootNotification")
+        for name, value in changes.items():
+            setattr(self._station.outside.firmware_outcome, name, value)
 
     def _config(self, key: str, value: str | int | bool) -> None:
         self._awake()

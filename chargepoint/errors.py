@@ -15,7 +15,8 @@ class LinkError(Exception):
     """No connection to the central system; back off and try again.
 
     `kind` is one of refused, name, timeout, unauthorized, not_found, subprotocol, tls_version, tls_cipher,
-    tls_certificate, wss_needed, not_websocket, redirect, server_error, closed.
+    tls_certificate (the server's), client_certificate (ours), wss_needed, not_websocket, redirect,
+    server_error, closed.
     """
 
     def __init__(self, kind: str, message: str) -> None:

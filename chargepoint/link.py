@@ -201,6 +201,14 @@ class WebSocketLink:
         if was_online:
             self._report_down("closed by the station to connect anew")
 
+    def use(self, settings: LinkSettings) -> None:
+        """Take new settings for the next attempt, whenever that is due."""
+        self._settings = settings
+
+    def trust_anchor(self) -> str | None:
+        """The fingerprint of the root certificate that the present connection was verified with."""
+        return self._connection.trust_anchor() if self._connection is not None else None
+
     def set_ping_interval(self, seconds: int) -> None:
         """Ping each `seconds` from now on, also on the present connection; 0 sends none (OCPP 1.6-J §7)."""
         self._ping_interval_s = seconds

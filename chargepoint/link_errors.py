@@ -199,7 +199,7 @@ def _from_tls(error: ssl.SSLError, where: str) -> LinkError:
         return LinkError("not_websocket", f"{where} does not speak TLS: use ws://, or the server's TLS port")
     if "CERT" in reason or reason.endswith(("UNKNOWN_CA", "ACCESS_DENIED")):
         return LinkError(
-            "tls_certificate",
+            "client_certificate",
             f"{where} refuses our client certificate ({_words(reason)}): check tls.cert and tls.key, and "
             "that the server trusts who issued them",
         )

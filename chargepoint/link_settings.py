@@ -19,6 +19,7 @@ __all__ = [
     "TlsSettings",
     "connection_url",
     "decode_authorization_key",
+    "over_tls",
 ]
 
 _HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
@@ -28,15 +29,16 @@ _DOUBLINGS = 5
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """Whom to trust and what to show on a wss:// connection; paths of PEM files.
+    """Whom to trust and what to show on a wss:// connection, as PEM texts.
 
-    Without `ca` the certificates of the operating system are trusted. `key` may be left out when `cert` holds
-    it too. `server_name` says where the name of the central system is looked for in its certificate.
+    Without `ca_pem` the certificates of the operating system are trusted; an empty one trusts nobody.
+    `cert_pem` is the own chain, leaf first; `key_pem` may be left out when it holds the key too.
+    `server_name` says where the name of the central system is looked for in its certificate.
     """
 
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+    ca_pem: str | None = field(default=None, repr=False)
+    cert_pem: str | None = field(default=None, repr=False)
+    key_pem: str | None = field(default=None, repr=False)
     verify_hostname: bool = True
     server_name: Literal["cn_or_san", "san"] = "cn_or_san"
 
@@ -109,6 +111,12 @@ def connection_url(endpoint: str, identity: str) -> str:
     elif "/" in path and unquote(path.rpartition("/")[2]) == identity:
         path = path.rpartition("/")[0]
     return urlunsplit(parts._replace(path=path + "/" + quote(identity, safe="")))
+
+
+def over_tls(endpoint: str) -> str:
+    """The same endpoint with scheme wss; a port that is written stays (security whitepaper, A05)."""
+    parts = urlsplit(endpoint)
+    return urlunsplit(parts._replace(scheme="wss")) if parts.scheme == "ws" else endpoint
 
 
 def decode_authorization_key(text: str, encoding: Literal["auto", "hex", "literal"] = "auto") -> bytes:

@@ -22,7 +22,7 @@ def choose_proxy(wanted: str | None, uri: WebSocketURI) -> Proxy | None:
     "auto" honours `no_proxy` and never leaves this machine for a loopback address. Raises `LinkError` for a
     proxy that is not http://.
     """
-    if wanted is None or (wanted == "auto" and _is_loopback(uri.host)):
+    if wanted is None or (wanted == "auto" and is_loopback(uri.host)):
         return None
     url = get_proxy(uri) if wanted == "auto" else wanted
     if url is None:
@@ -70,7 +70,8 @@ def _refused(where: str, status: list[bytes]) -> NoReturn:
     raise LinkError("refused", f"{where} does not let us through ({said}): check the proxy setting")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True if `host` is this machine itself, so that no proxy leads there."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

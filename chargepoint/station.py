@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
+from chargepoint.certificates import KEY_STORE
 from chargepoint.config import DriverConfig, StationConfig
+from chargepoint.diagnostics import Diagnostics
 from chargepoint.domain import chance
+from chargepoint.domain.outside import FirmwareOutcome, Outside
 from chargepoint.domain.ports import Store
 from chargepoint.domain.transaction import KIND as TRANSACTION
-from chargepoint.errors import LinkError
+from chargepoint.errors import ConfigError, LinkError
+from chargepoint.installer import CommandInstaller, SimulatedInstaller
 from chargepoint.link import (
     Backoff,
     LinkSettings,
@@ -19,11 +27,17 @@ from chargepoint.link import (
     connection_url,
     decode_authorization_key,
 )
+from chargepoint.link_settings import over_tls
 from chargepoint.ocpp16.charge_point import ChargePoint
 from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
 from chargepoint.ocpp16.core.status_notification import Report
+from chargepoint.ocpp16.security.connection import Credentials
+from chargepoint.ocpp16.security.connection import Factory as FactorySecurity
+from chargepoint.ocpp16.security.provided import Provided
+from chargepoint.ocpp16.security.vault import CENTRAL_SYSTEM
 from chargepoint.rpc import frames
-from chargepoint.store import SqliteStore
+from chargepoint.store import SUFFIX, SqliteStore, file_name
+from chargepoint.transfer import RealTransfers, SimulatedTransfers, trusting
 from hal import registry
 from hal.api import Clock, Evse, Fault, TagReader, Timer
 from hal.clock import SteppedClock, WallClock
@@ -40,10 +54,21 @@ RESET_WITHIN_S = 60.0
 class StationType:
     """What stations made alike share: one configuration, checked and worked out once."""
 
-    __slots__ = ("backoff", "boot_payload", "config", "factory", "infos", "shared_reader", "tls")
+    __slots__ = (
+        "backoff",
+        "boot_payload",
+        "config",
+        "factory",
+        "infos",
+        "keeps_log",
+        "security",
+        "shared_reader",
+        "tls",
+    )
 
-    def __init__(self, config: StationConfig) -> None:
+    def __init__(self, config: StationConfig, *, keeps_log: bool = False) -> None:
         self.config = config
+        self.keeps_log = keeps_log  # the newest events and frames of each station, for its diagnostics
         self.infos = tuple(connector.info for connector in config.connectors)
         self.factory = FactoryConfiguration(config.ocpp, self.infos)
         self.boot_payload = _boot_payload(config)
@@ -53,30 +78,50 @@ class StationType:
         self.backoff = Backoff(reconnect.min_s, reconnect.jitter_s, reconnect.max_s)
         tls = config.csms.tls
         self.tls = TlsSettings(
-            ca=_path(tls.ca),
-            cert=_path(tls.cert),
-            key=_path(tls.key),
-            verify_hostname=tls.verify_hostname,
-            server_name=config.compatibility.server_name,
+            verify_hostname=tls.verify_hostname, server_name=config.compatibility.server_name
+        )
+        key = config.csms.authorization_key
+        self.security = FactorySecurity(
+            Credentials(config.csms.security_profile, None if key is None else key.get_secret_value()),
+            config.compatibility.authorization_key_encoding,
+            reconnect.profile_fallback_s,
         )
 
-    def link_settings(self, identity: str, url: str) -> LinkSettings:
+    def link_settings(
+        self, identity: str, url: str, credentials: Credentials, tls: TlsSettings | None = None
+    ) -> LinkSettings:
         """Where and how a station of this type connects. Raises `ConfigError`."""
-        csms = self.config.csms
-        key = csms.authorization_key
-        encoding = self.config.compatibility.authorization_key_encoding
+        endpoint = over_tls(url) if credentials.profile >= 2 else url
         return LinkSettings(
-            url=connection_url(url, identity),
+            url=connection_url(endpoint, identity),
             identity=identity,
-            security_profile=csms.security_profile,
-            password=None if key is None else decode_authorization_key(key.get_secret_value(), encoding),
-            tls=self.tls,
-            proxy=csms.proxy,
+            security_profile=credentials.profile,
+            password=self._password(credentials.key),
+            tls=tls or self.tls,
+            proxy=self.config.csms.proxy,
         )
 
+    def _password(self, key: str | None) -> bytes | None:
+        if key is None:
+            return None
+        try:
+            return decode_authorization_key(key, self.security.encoding)
+        except ConfigError:
+            if key == self.security.credentials.key:
+                raise
+            return key.encode()  # stored under another encoding than is configured now
 
-def _path(path: object) -> str | None:
-    return None if path is None else str(path)
+    def provided(self) -> Provided:
+        """What the PEM files of `csms.tls` say now."""
+        tls = self.config.csms.tls
+        return Provided(_text(tls.ca), _text(tls.manufacturer_ca), _text(tls.cert), _text(tls.key))
+
+
+def _text(path: Path | None) -> str | None:
+    try:
+        return "" if path is None else path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
 
 
 def _boot_payload(config: StationConfig) -> dict[str, str]:
@@ -113,13 +158,16 @@ class Station:
         "_restart_timer",
         "_seed",
         "_silent",
+        "_url",
         "_watchers",
         "charge_point",
         "clock",
+        "diagnostics",
         "evses",
         "failed_attempts",
         "identity",
         "link",
+        "outside",
         "overrides",
         "readers",
         "store",
@@ -136,6 +184,7 @@ class Station:
         self.clock = clock
         self.wire = wire
         self._seed = seed
+        self._url = url
         self._drawn = 0  # how often chance decided about a wait before connecting
         self._watchers: tuple[Watcher, ...] = ()
         self._faults: tuple[Fault, ...] = ()
@@ -150,7 +199,7 @@ class Station:
         self.evses = self._open_evses()
         self.readers = self._open_readers()
         self.link = WebSocketLink(
-            type.link_settings(identity, url),
+            type.link_settings(identity, url, type.security.credentials),
             self,
             wire=wire,
             clock=clock,
@@ -158,7 +207,40 @@ class Station:
             backoff_clock=clock if isinstance(clock, SteppedClock) else wire,
             jitter=self._jitter,
         )
+        self.diagnostics = Diagnostics(self)
+        if type.keeps_log:
+            self.diagnostics.keep_log()
+            self._watchers = (self.diagnostics.record,)
+        self.outside = self._make_outside()
         self.charge_point = self._make_charge_point()
+
+    def _make_outside(self) -> Outside:
+        return Outside(
+            self._make_transfers(),
+            self._make_installer(),
+            KEY_STORE,
+            self.diagnostics,
+            FirmwareOutcome(),
+        )
+
+    def _make_transfers(self) -> RealTransfers | SimulatedTransfers:
+        config = self.type.config
+        if config.behaviour.transfers == "simulated":
+            return SimulatedTransfers(self.clock)
+        folder = None
+        if isinstance(self.store, SqliteStore):
+            folder = self.store.path.parent / "downloads" / file_name(self.identity).removesuffix(SUFFIX)
+        return RealTransfers(self.clock, folder, self._trust, config.csms.proxy)
+
+    def _trust(self) -> SSLContext:
+        """Whom a transfer trusts: besides the operating system's authorities those of the central system."""
+        return trusting(tuple(root.pem for root in self.charge_point.vault.roots(CENTRAL_SYSTEM)))
+
+    def _make_installer(self) -> CommandInstaller | SimulatedInstaller:
+        firmware = self.type.config.firmware
+        if firmware.installer == "simulated":
+            return SimulatedInstaller(self.clock, blocks_charging=firmware.blocks_charging)
+        return CommandInstaller(self.clock, firmware.command, firmware.timeout_s, firmware.blocks_charging)
 
     def _open_evses(self) -> tuple[Evse, ...]:
         registers: dict[int, float] = {}
@@ -208,17 +290,21 @@ class Station:
             config.compatibility,
             self.clock,
             self.wire,
+            self.outside,
             seed=self._seed,
             follow_time=isinstance(self.clock, WallClock),
             shared_reader=self.type.shared_reader,
             notify=self._notify if self._watchers else None,
             last_reports=self._last_reports,
+            provided=self.type.provided,
+            factory_security=self.type.security,
         )
         charge_point.connectors.faults = self._faults
         charge_point.overrides = self.overrides or None
         charge_point.on_restart = self.restart
         charge_point.on_proven = self._proven
         charge_point.on_ping_interval = self.link.set_ping_interval
+        charge_point.on_reconnect = self._reconnect
         return charge_point
 
     def utc(self) -> float:
@@ -234,12 +320,17 @@ class Station:
 
     def start(self) -> None:
         """Power up: recover, then connect."""
+        recovered = None
         if isinstance(self.store, SqliteStore):
             self.store.on_notice = self._store_notice
-            if self.store.recovered is not None:
-                self._store_notice(self.store.recovered)
+            recovered, self.store.recovered = self.store.recovered, None
+        if recovered is not None:
+            self._store_notice(recovered)
         with self.charge_point.turn:
+            if recovered is not None:
+                self.charge_point.security_events.store_recovered()
             self.charge_point.start()
+            self._renew_settings()
         self.link.start()
 
     def _store_notice(self, notice: str) -> None:
@@ -320,6 +411,8 @@ class Station:
         self._cancel_restart()
         self.charge_point.close()
         self.link.close(1001)
+        self.outside.transfers.close()
+        self.outside.installer.close()
         for reader in self.readers:
             reader.close()
         for evse in self.evses:
@@ -359,18 +452,53 @@ class Station:
 
     # --- link.LinkListener --------------------------------------------------------------------------
 
+    def _link_settings(self) -> LinkSettings:
+        """With what the store says about security: it wins over the configuration."""
+        security, vault = self.charge_point.connection, self.charge_point.vault
+        credentials = security.credentials
+        if credentials.profile < 2 and not self._url.lower().startswith("wss:"):
+            return self.type.link_settings(self.identity, self._url, credentials)
+        roots = "".join(root.pem for root in vault.roots(CENTRAL_SYSTEM))
+        own = security.identification()
+        tls = replace(
+            self.type.tls,
+            # Roots that were configured and are gone or unreadable do not mean those of the system instead.
+            ca_pem=sys.intern(roots) if roots or self.type.config.csms.tls.ca else None,
+            cert_pem=None if own is None else own.chain_pem,
+            key_pem=None if own is None else own.key_pem,
+        )
+        return self.type.link_settings(self.identity, self._url, credentials, tls)
+
+    @property
+    def _renews(self) -> bool:
+        """The next attempt may be made with other settings than the last one."""
+        return self.charge_point.connection.on_trial or self.link.settings.tls is not self.type.tls
+
+    def _renew_settings(self) -> None:
+        settings = self._link_settings()
+        if settings != self.link.settings:
+            self.link.use(settings)
+
+    def _reconnect(self) -> None:
+        self.link.reconnect(self._link_settings())
+
     def link_up(self) -> None:
         """Connected."""
         self._refusal = None
         self.failed_attempts = 0
         self._tell("connection", {"online": True})
         with self.charge_point.turn:
+            if self.link.settings.tls is not self.type.tls:
+                self.charge_point.vault.in_use = self.link.trust_anchor()
             self.charge_point.link_up(self.link)
 
     def link_down(self, reason: str) -> None:
         """Not connected any more."""
         with self.charge_point.turn:
+            renew = self._renews
             self.charge_point.link_down()
+            if renew:
+                self._renew_settings()
         self._tell("connection", {"online": False, "reason": reason})
 
     def frame_received(self, data: bytes) -> None:
@@ -383,12 +511,18 @@ class Station:
         """OCPP-J has no binary messages."""
         with self.charge_point.turn:
             self.charge_point.complain_once("the central system sent a binary message; OCPP-J has none")
+            self.charge_point.security_events.report("InvalidMessages", "a binary message")
             if self.type.config.compatibility.binary_frame == "generic_error" and self.charge_point.listens():
                 self.link.send(frames.error("-1", "GenericError", "binary messages are not OCPP-J"))
 
     def connect_failed(self, error: LinkError, attempts: int) -> None:
         """Explain the first failure of each kind; the rest is counted."""
         self.failed_attempts += 1
+        with self.charge_point.turn:
+            renew = self._renews
+            self.charge_point.connection.failed(error.kind, str(error))
+            if renew:
+                self._renew_settings()
         if error.kind != self._refusal:
             self._refusal = error.kind
             self._tell("connection", {"online": False, "reason": str(error)})

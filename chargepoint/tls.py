@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import ssl
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -18,13 +22,25 @@ _CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:kRSA+AESGCM:!aNUL
 
 
 def shared_context(settings: TlsSettings) -> ssl.SSLContext:
-    """The one context of all stations with the same files (a context costs about 1 MB).
+    """The one context of all stations with the same certificates and key (a context costs about 1 MB).
 
-    A file that was replaced gives a new context. Raises `LinkError` of kind tls_certificate for a file that
-    cannot be used.
+    Raises `LinkError`: tls_certificate for roots, client_certificate for an own certificate that cannot be
+    used.
     """
-    stamps = tuple(_stamp(path) for path in (settings.ca, settings.cert, settings.key))
-    return _context(settings.ca, settings.cert, settings.key, stamps)
+    return _context(settings.ca_pem, settings.cert_pem, settings.key_pem)
+
+
+def trust_anchor(tls: Any) -> str | None:
+    """The fingerprint (SHA-256, lower-case hexadecimal) of the root that a connection was verified with.
+
+    `tls` is the connection's SSLObject. None where Python does not tell.
+    """
+    inner: Any = getattr(tls, "_sslobj", None)  # there is no public way before Python 3.13
+    try:
+        der = ssl.PEM_cert_to_DER_cert(inner.get_verified_chain()[-1].public_bytes())
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return None
+    return hashlib.sha256(der).hexdigest()
 
 
 def check_server_name(certificate: dict[str, Any], host: str, settings: TlsSettings) -> None:
@@ -47,24 +63,17 @@ def check_server_name(certificate: dict[str, Any], host: str, settings: TlsSetti
         )
 
 
-def _stamp(path: str | None) -> tuple[int, int] | None:
-    if path is None:
-        return None
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise LinkError(
-            "tls_certificate", f"{path} cannot be read ({error.strerror}): check the path"
-        ) from None
-    return status.st_mtime_ns, status.st_size
-
-
 @lru_cache(maxsize=32)
-def _context(ca: str | None, cert: str | None, key: str | None, _stamps: object) -> ssl.SSLContext:
+def _context(ca_pem: str | None, cert_pem: str | None, key_pem: str | None) -> ssl.SSLContext:
+    if ca_pem is not None and "-----BEGIN" not in ca_pem:
+        raise LinkError(
+            "tls_certificate",
+            "no usable PEM certificate is installed to trust the central system by: check tls.ca",
+        )
     try:
-        context = ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
-        raise LinkError("tls_certificate", f"{ca} holds no usable PEM certificate ({error})") from None
+        context = ssl.create_default_context(cadata=ca_pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise LinkError("tls_certificate", f"the CA holds no usable PEM certificate ({error})") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     # The name is checked by `check_server_name`, which knows common names.
@@ -73,17 +82,39 @@ def _context(ca: str | None, cert: str | None, key: str | None, _stamps: object)
     # certificates that are no authority.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if cert is not None:
-        try:
-            # An encrypted key would otherwise ask for its password on the terminal and block every station.
-            context.load_cert_chain(cert, key, password=lambda: b"")
-        except (OSError, ssl.SSLError) as error:
-            raise LinkError(
-                "tls_certificate",
-                f"the client certificate {cert} and its key cannot be used ({error}): both must be PEM, "
-                "belong together and have no password",
-            ) from None
+    if cert_pem is not None:
+        _load_own(context, cert_pem, key_pem)
     return context
+
+
+def _load_own(context: ssl.SSLContext, cert_pem: str, key_pem: str | None) -> None:
+    """Python takes an own certificate from a file only: one that is in memory, or gone at once."""
+    text = f"{cert_pem}\n{key_pem or ''}".encode()
+    try:
+        with _private_file(text) as path:
+            # An encrypted key would otherwise ask for its password on the terminal and block every station.
+            context.load_cert_chain(path, password=lambda: b"")
+    except (OSError, ssl.SSLError) as error:
+        raise LinkError(
+            "client_certificate",
+            f"the client certificate and its key cannot be used ({error}): both must be PEM, "
+            "belong together and have no password",
+        ) from None
+
+
+@contextmanager
+def _private_file(content: bytes) -> Iterator[str]:
+    if sys.platform == "linux":
+        descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            yield f"/proc/self/fd/{descriptor}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:  # mode 0600
+            file.write(content)
+            file.flush()
+            yield file.name
 
 
 def _alternative_names(certificate: dict[str, Any]) -> Iterator[str]:

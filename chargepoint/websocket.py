@@ -18,7 +18,7 @@ from websockets.uri import WebSocketURI
 from chargepoint import link_errors
 from chargepoint.errors import LinkError
 from chargepoint.link_settings import LinkSettings
-from chargepoint.tls import check_server_name
+from chargepoint.tls import check_server_name, trust_anchor
 from hal.api import Clock, Timer
 
 SUBPROTOCOL = Subprotocol("ocpp1.6")
@@ -113,6 +113,11 @@ class WebSocketConnection(asyncio.Protocol):
     def connected(self) -> bool:
         """True while there is a TCP connection (with TLS on it, if any)."""
         return self._transport is not None
+
+    def trust_anchor(self) -> str | None:
+        """The fingerprint of the root certificate that the server was verified with; None without TLS."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        return None if tls is None else trust_anchor(tls)
 
     def send_text(self, data: bytes) -> None:
         """Send one text message; on a connection that is closing it is forgotten."""

@@ -116,14 +116,21 @@ def _settings(
         security_profile=profile,
         password=None if password is None else decode_authorization_key(password, encoding),
         tls=TlsSettings(
-            ca,
-            cert,
-            key,
+            _text(ca),
+            _text(cert),
+            _text(key),
             verify_hostname=tls.verify_hostname if tls else True,
             server_name=config.compatibility.server_name if config else "cn_or_san",
         ),
         proxy=config.csms.proxy if config else "auto",
     )
+
+
+def _text(path: str | None) -> str | None:
+    try:
+        return None if path is None else Path(path).read_text("ascii", errors="replace")
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read ({error.strerror}): check the path"]) from None
 
 
 def _nameplate(config: StationConfig | None) -> dict[str, str]:

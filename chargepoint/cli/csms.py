@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ import click
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.csms.control import Control
 from chargepoint.csms.lines import ends_by_itself, lines
+from chargepoint.csms.tls import ServerTls
 from chargepoint.csms.transcript import Transcript
 
 _STDIN = 0
@@ -34,6 +36,9 @@ def _passwords(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     if not all(identity and sign and password for identity, sign, password in pairs):
         raise click.BadParameter("write IDENTITY=PASSWORD")
     return {identity: password for identity, _, password in pairs}
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -59,6 +64,14 @@ def _passwords(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
     callback=_passwords,
     help="This station must show this password (basic authentication). Repeatable.",
 )
+@click.option("--tls-cert", type=_FILE, metavar="FILE", help="Speak wss:// with this certificate (PEM).")
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="Its private key, if not in the same file.")
+@click.option(
+    "--client-ca",
+    type=_FILE,
+    metavar="FILE",
+    help="Stations must show a certificate that these roots vouch for (security profile 3).",
+)
 @click.option("--quiet", is_flag=True, help="Do not print frames.")
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines even on a terminal.")
 def csms(
@@ -67,6 +80,9 @@ def csms(
     seed: int | None,
     interval: int,
     passwords: dict[str, str],
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -79,6 +95,7 @@ def csms(
     Examples:
       chargepoint csms
       chargepoint csms --port 9001 --password CP001=open-sesame
+      chargepoint csms --tls-cert server.pem --tls-key server.key --client-ca root.pem
       chargepoint csms --json </dev/null >frames.jsonl
 
     \b
@@ -87,9 +104,18 @@ def csms(
       {"answer": "Authorize", "id_tag": "BAD", "payload": {"idTagInfo": {"status": "Blocked"}}}
       {"answer": "StopTransaction", "error": "InternalError", "times": 2}
       {"cmd": "transactions"}
+      {"cmd": "password", "cp": "CP001", "password": "another-sesame"}
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    central = CentralSystem(host=host, port=port, seed=seed, interval_s=interval, passwords=passwords)
+    if tls_cert is None and (tls_key or client_ca):
+        raise click.UsageError("--tls-key and --client-ca need --tls-cert")
+    tls = None if tls_cert is None else ServerTls(tls_cert, tls_key, client_ca)
+    try:
+        central = CentralSystem(
+            host=host, port=port, seed=seed, interval_s=interval, passwords=passwords, tls=tls
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     asyncio.run(_serve(central, _address(host, port), quiet, as_json or not sys.stdout.isatty()))
 
 

@@ -101,7 +101,7 @@ class Running:
         url = self.config.csms.url or (self.csms.url if self.csms is not None else "")
         store = open_store(self.config, self.config.identity)
         self.station = assemble(
-            StationType(self.config),
+            StationType(self.config, keeps_log=True),
             store,
             self.clock,
             WallClock(),

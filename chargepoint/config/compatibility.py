@@ -79,6 +79,10 @@ class BehaviourConfig(Section):
             raise mistake("has an unknown part in braces; there are {identity} and {time}")
         if "/" in name:
             raise mistake("must not contain a slash; the central system chooses the folder")
+        try:
+            name.format(identity="", time="")
+        except ValueError:
+            raise mistake("has a format in braces that does not fit text") from None
         return name
 
 

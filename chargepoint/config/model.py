@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 
 from chargepoint.config.compatibility import BehaviourConfig, CompatibilityConfig
 from chargepoint.config.connection import CsmsConfig
+from chargepoint.config.firmware import FirmwareConfig
 from chargepoint.config.hardware import ConnectorConfig, DriverConfig
 from chargepoint.config.keys import wrong_values
 from chargepoint.config.problems import explained_flags
@@ -99,6 +100,7 @@ class StationConfig(Section):
         default=CompatibilityConfig(),
         description="The disputed points of the protocol, the specification's reading first.",
     )
+    firmware: FirmwareConfig = Field(default=FirmwareConfig(), description="How firmware is installed.")
     storage: Path | None = Field(
         default=Path("chargepoint-data"),
         validate_default=True,
@@ -151,6 +153,14 @@ class StationConfig(Section):
             problem = "needs csms.authorization_key to be an even number of hexadecimal digits; write auto"
             raise mistakes({"authorization_key_encoding": problem})
         return switches
+
+    @field_validator("firmware")
+    @classmethod
+    def _has_a_file(cls, firmware: FirmwareConfig, info: ValidationInfo) -> FirmwareConfig:
+        behaviour = info.data.get("behaviour")
+        if firmware.installer == "command" and behaviour and behaviour.transfers == "simulated":
+            raise mistakes({"installer": "has no file to install where behaviour.transfers is simulated"})
+        return firmware
 
     @field_validator("vehicle")
     @classmethod

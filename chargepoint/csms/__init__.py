@@ -3,5 +3,6 @@
 from chargepoint.csms.calls import CallFailed, CallTimeout, NotConnected
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.csms.events import Event
+from chargepoint.csms.tls import ServerTls
 
-__all__ = ["CallFailed", "CallTimeout", "CentralSystem", "Event", "NotConnected"]
+__all__ = ["CallFailed", "CallTimeout", "CentralSystem", "Event", "NotConnected", "ServerTls"]

@@ -22,6 +22,7 @@ from chargepoint.csms.events import Listener
 from chargepoint.csms.handshake import SUBPROTOCOL, admitted, identity_of
 from chargepoint.csms.ledger import Ledger, Transaction
 from chargepoint.csms.station_link import StationLink
+from chargepoint.csms.tls import ServerTls, common_name, server_context
 from hal.api import Clock
 
 MAX_FRAME_BYTES = 1 << 24
@@ -38,7 +39,8 @@ class CentralSystem:
     `port` 0 chooses a free one. `seed` makes the message ids of its CALLs repeatable. `clock` dates its
     answers; a stepped one is held from the receipt of a frame until all that follows from it is done, while a
     CALL waits for its answer, and while an answer is delayed. Without it the time is real. `passwords` names
-    the stations that must show one; all others come in as they are. Quantities in `_s` are real seconds, but
+    the stations that must show one; all others come in as they are. With `tls` it speaks wss:// only; raises
+    `ValueError` for files that cannot be used. Quantities in `_s` are real seconds, but
     for `interval_s`: the heartbeat interval told to an accepted station.
     """
 
@@ -51,6 +53,7 @@ class CentralSystem:
         clock: Clock | None = None,
         interval_s: int = 300,
         passwords: Mapping[str, str | bytes] | None = None,
+        tls: ServerTls | None = None,
         call_timeout_s: float = 30.0,
         ping_interval_s: float | None = 30.0,
         first_transaction_id: int = 1,
@@ -59,10 +62,11 @@ class CentralSystem:
         self._host = host
         self._port = port
         self._seed = secrets.randbits(64) if seed is None else seed
-        self._passwords = {
-            identity: password.encode() if isinstance(password, str) else password
-            for identity, password in (passwords or {}).items()
-        }
+        self._passwords: dict[str, bytes] = {}
+        for identity, password in (passwords or {}).items():
+            self.set_password(identity, password)
+        self._tls = tls
+        self._context = None if tls is None else server_context(tls)
         self._ping_interval_s = ping_interval_s
         self._first_transaction_id = first_transaction_id
         self._office = BackOffice(clock, Answers(), interval_s)
@@ -85,6 +89,7 @@ class CentralSystem:
             ping_timeout=self._ping_interval_s,
             close_timeout=_CLOSE_TIMEOUT_S,
             logger=_SOCKET_LOGGER,
+            ssl=self._context,
         )
         self._port = self._server.sockets[0].getsockname()[1]
         self._office.emit("ready", url=self.url)
@@ -117,7 +122,15 @@ class CentralSystem:
     def url(self) -> str:
         """What a station appends its identity to; an address that means "all" is shown as loopback."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
-        return f"ws://[{host}]:{self._port}" if ":" in host else f"ws://{host}:{self._port}"
+        scheme = "ws" if self._tls is None else "wss"
+        return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
+
+    def set_password(self, cp: str, password: str | bytes | None) -> None:
+        """What a station must show from its next connection on; None: nothing."""
+        if password is None:
+            self._passwords.pop(cp, None)
+        else:
+            self._passwords[cp] = password.encode() if isinstance(password, str) else password
 
     def stations(self) -> list[Station]:
         """Every station that ever connected, in the order of their first connection."""
@@ -200,10 +213,15 @@ class CentralSystem:
         link.socket.transport.abort()
 
     def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
-        """Refuse who shows no identity (404) or not the password it must show (401)."""
+        """Refuse who shows no identity (404), a certificate of another (403) or no good password (401)."""
         identity = identity_of(request.path)
         if identity is None:
             return connection.respond(HTTPStatus.NOT_FOUND, "The path must end in a charge point identity.\n")
+        if self._tls is not None and self._tls.check_common_name:
+            shown = common_name(connection.transport.get_extra_info("peercert"))
+            if shown != identity:
+                self._office.emit("error", identity, message=f"refused: the certificate is for {shown}")
+                return connection.respond(HTTPStatus.FORBIDDEN, "The certificate is for another station.\n")
         password = self._passwords.get(identity)
         if password is None or admitted(identity, password, request.headers.get_all("Authorization")):
             return None

@@ -28,7 +28,7 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
         "times": int,
         "id": _ANY,
     },
-    "cmd": {"cmd": str, "cp": str, "id": _ANY},
+    "cmd": {"cmd": str, "cp": str, "password": (str, type(None)), "id": _ANY},
 }
 
 
@@ -134,11 +134,20 @@ class Control:
                 return {"ok": True, "transactions": [transaction.as_dict() for transaction in transactions]}
             case "drop":
                 return self._drop(cp)
+            case "password":
+                return self._password(cp, command)
             case "shutdown":
                 self._ended.set()
                 return {"ok": True}
             case unknown:
                 raise CommandError("unknown_command", f"there is no cmd {unknown!r}")
+
+    def _password(self, cp: str | None, command: dict[str, Any]) -> dict[str, Any]:
+        """What a station must show from its next connection on; null: nothing."""
+        if cp is None or "password" not in command or command["password"] == "":
+            raise CommandError("bad_argument", "password needs cp and password, a text or null")
+        self._central.set_password(cp, command["password"])
+        return {"ok": True}
 
     def _drop(self, cp: str | None) -> dict[str, Any]:
         if cp is None:

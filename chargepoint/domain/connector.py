@@ -157,12 +157,20 @@ class Connector:
     @property
     def preparing(self) -> bool:
         """Claimed by a cable or a card, and no transaction runs or just ended."""
-        return self.transaction is None and self.finishing is None and self.operative and not self.idle
+        if self.transaction is not None or self.finishing is not None or self.kept_off:
+            return False
+        return self.operative and not self.idle
+
+    @property
+    def kept_off(self) -> bool:
+        """New firmware comes, and nobody was at it here: whoever was authorised before still gets served."""
+        unused = self.transaction is None and self.claim is None and self.finishing is None
+        return self.shared.updating and unused
 
     @property
     def usable(self) -> bool:
         """A new user may claim it."""
-        return not self.scheduled and self._serves()
+        return not self.scheduled and not self.shared.updating and self._serves()
 
     @property
     def ready(self) -> bool:

@@ -63,6 +63,7 @@ class Connectors:
         "store",
         "time",
         "turn",
+        "updating",
         "warning",
     )
 
@@ -90,6 +91,7 @@ class Connectors:
         self.shared_reader = shared_reader  # one card reader serves several connectors
         self.accepted_once = False  # the central system has accepted this station at least once, ever
         self.going_down = False
+        self.updating = False  # new firmware comes: nobody may begin to charge, whatever was commanded
         self.operative = True  # the station as a whole, connector 0
         self.faults: tuple[Fault, ...] = ()  # of the station as a whole
         self.warning: Fault | None = None  # about the station, but from no hardware: charging goes on
@@ -118,6 +120,11 @@ class Connectors:
         """A cable in and nobody authorised in time becomes Finishing (errata 3.20)."""
         choice = self.behaviour.preparing_timeout
         return choice == "finishing" or (choice == "auto" and self.shared_reader)
+
+    @property
+    def in_use(self) -> bool:
+        """Somebody charges or was authorised to."""
+        return any(c.transaction is not None or c.claim is not None for c in self.all)
 
     def may_charge(self) -> bool:
         """Transactions may start at all (OCPP 1.6 §4.2.1)."""

@@ -81,6 +81,10 @@ class Behaviour(Protocol):
     def transactions_before_accepted(self) -> bool:
         """Charging is allowed before the central system ever accepted this station."""
 
+    @property
+    def diagnostics_file_name(self) -> str:
+        """The name of an uploaded diagnostics file, with {identity} and {time} to be filled in."""
+
 
 class Policy(Protocol):
     """What the configuration keys of the protocol say about charging."""

@@ -212,7 +212,7 @@ class Reservations:
         operative = [connector for connector in candidates if connector.operative]
         if shared.faulted or all(connector.faulted for connector in operative or candidates):
             return Outcome.FAULTED
-        if not operative or not (wish.connector or shared.operative):
+        if not operative or not (wish.connector or shared.operative) or shared.updating:
             return Outcome.UNAVAILABLE
         free = self._free(old)
         left = len(free) - len(self._open(old)) - shared.reception.strangers

@@ -15,6 +15,7 @@ from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
 from chargepoint.domain.limits import Hardware
 from chargepoint.domain.offer import smaller
+from chargepoint.domain.outside import Outside
 from chargepoint.domain.ports import Behaviour, Link, Store
 from chargepoint.domain.profiles import ProfileBook
 from chargepoint.domain.time import StationTime
@@ -29,10 +30,20 @@ from chargepoint.ocpp16.core.operations import Operations
 from chargepoint.ocpp16.core.settings import Settings
 from chargepoint.ocpp16.core.status_notification import Report, StatusReporter
 from chargepoint.ocpp16.core.transactions import Authorize, Transactions
+from chargepoint.ocpp16.firmware_management.job import in_place
+from chargepoint.ocpp16.firmware_management.updates import Updates
+from chargepoint.ocpp16.firmware_management.uploads import Uploads
 from chargepoint.ocpp16.going_down import GoingDown
 from chargepoint.ocpp16.local_auth_list import LocalAuthList
 from chargepoint.ocpp16.remote_trigger import RemoteTrigger
 from chargepoint.ocpp16.reservation import Reservation
+from chargepoint.ocpp16.security.certificates import Certificates
+from chargepoint.ocpp16.security.connection import ConnectionSecurity, Factory
+from chargepoint.ocpp16.security.events import SecurityEvents
+from chargepoint.ocpp16.security.extended_trigger import ExtendedTrigger
+from chargepoint.ocpp16.security.provided import NOTHING_PROVIDED, Provided
+from chargepoint.ocpp16.security.roots import RootCertificates
+from chargepoint.ocpp16.security.vault import Vault
 from chargepoint.ocpp16.smart_charging import SmartCharging
 from chargepoint.rpc.outbox import Outbox
 from chargepoint.rpc.records import Record
@@ -42,8 +53,15 @@ from hal.api import Clock, Evse, Fault, Limit, MeterReading
 Notify = Callable[[str, dict[str, Any]], None]
 """Takes the name and fields of an event."""
 
+INVALID_CALLS = tuple(set(schema.KINDS.values()))
+"""How a CALL is refused whose payload is not as it should be."""
+
 MOST_TOLD = 20
 """How many different complaints about a central system are remembered, so as not to repeat them."""
+
+
+FACTORY_SECURITY = Factory()
+"""No security profile."""
 
 
 class ChargePoint:
@@ -59,30 +77,40 @@ class ChargePoint:
         "_messages",
         "_notify",
         "_seed",
-        "_starts",
         "_told",
         "boot",
+        "certificates",
         "compatibility",
         "configuration",
+        "connection",
         "connectors",
+        "extended_trigger",
         "limits_told",
         "local_auth_list",
         "meter_values",
         "on_ping_interval",
         "on_proven",
+        "on_reconnect",
         "on_restart",
         "operations",
         "outbox",
+        "outside",
         "overrides",
         "remote_trigger",
         "reservation",
+        "root_certificates",
+        "security_events",
         "session",
         "settings",
         "smart_charging",
+        "starts",
         "statuses",
         "time",
         "transactions",
         "turn",
+        "updates",
+        "uploads",
+        "vault",
     )
 
     def __init__(
@@ -96,12 +124,15 @@ class ChargePoint:
         compatibility: Compatibility,
         clock: Clock,
         wire: Clock,
+        outside: Outside,
         *,
         seed: int,
         follow_time: bool,
         shared_reader: bool,
         notify: Notify | None = None,
         last_reports: dict[int, Report] | None = None,
+        provided: Callable[[], Provided] = lambda: NOTHING_PROVIDED,
+        factory_security: Factory = FACTORY_SECURITY,
     ) -> None:
         self._identity = identity
         self._notify = notify
@@ -112,9 +143,11 @@ class ChargePoint:
         self.on_restart: Callable[[str], bool] = lambda reason: False
         self.on_proven: Callable[[], None] = lambda: None
         self.on_ping_interval: Callable[[int], None] = lambda seconds: None
+        self.on_reconnect: Callable[[], None] = lambda: None
         self.overrides: dict[str, dict[str, str]] | None = None
         self.limits_told: dict[int, tuple[Limit, str]] = {}
         self.compatibility = compatibility
+        self.outside = outside
         self.time = StationTime(clock, follow_time)
         self.turn = Turn(store, self.time, self.failed)
         self.turn.pump = self._pump
@@ -122,7 +155,7 @@ class ChargePoint:
         configuration.on_change = self._configuration_changed
         starts = (store.get(REGISTRATION, "boot") or {"n": 0})["n"] + 1
         store.put(REGISTRATION, "boot", {"n": starts})
-        self._starts = starts
+        self.starts = starts
         self.session = Session(self, self.turn, wire, clock, self._next_id)
         self.outbox = Outbox(self.session, store, self.turn, clock, self)
         self.local_auth_list: LocalAuthList = LocalAuthList(store, configuration, compatibility, self)
@@ -159,18 +192,31 @@ class ChargePoint:
         self.smart_charging: SmartCharging = SmartCharging(self, configuration, compatibility)
         self.reservation: Reservation = Reservation(self.connectors, configuration)
         self.remote_trigger: RemoteTrigger = RemoteTrigger(self)
-        self.boot = Boot(boot_payload, self.time, self.outbox, configuration, store, self)
+        self.security_events: SecurityEvents = SecurityEvents(self, store, starts)
+        self.uploads: Uploads = Uploads(self, identity, behaviour.diagnostics_file_name)
+        self.vault: Vault = Vault(store, outside.key_store, self.time, self.complain, provided)
+        self.connection: ConnectionSecurity = ConnectionSecurity(self, identity, store, factory_security)
+        self.vault.changed = self.connection.certificates_changed
+        configuration.keeper = self.connection
+        self.root_certificates: RootCertificates = RootCertificates(self)
+        self.certificates: Certificates = Certificates(self, boot_payload, identity)
+        self.extended_trigger: ExtendedTrigger = ExtendedTrigger(self)
+        self.updates: Updates = Updates(store, boot_payload, self)
+        self.boot = Boot(in_place(store, boot_payload), self.time, self.outbox, configuration, store, self)
 
     def start(self) -> None:
         """Begin: recover what was interrupted, and let every connector settle."""
+        self.security_events.started()
         for connector in self.connectors.all:
             connector.begin()
         self.transactions.recover()
+        self.updates.recover()
+        self.certificates.start()
         self.statuses.refresh(0)
 
     def _next_id(self) -> str:
         self._messages += 1
-        return chance.message_id(self._seed, self._identity, self._starts, self._messages)
+        return chance.message_id(self._seed, self._identity, self.starts, self._messages)
 
     def listen(self, notify: Notify) -> None:
         """Tell `notify` everything from now on."""
@@ -213,15 +259,35 @@ class ChargePoint:
         self.boot.link_up()
         if self.accepted:
             self.statuses.report_changes()
+            self.updates.report()
+            self.uploads.link_up()
+            self.security_events.link_up()
+            if self.connection.on_trial:
+                self.boot.heartbeat()
 
     def link_down(self) -> None:
         """The connection is gone; only the conversation pauses."""
+        if self.connection.on_trial and not self.connection.due:
+            self.connection.failed("unanswered", "the connection ended without an answer")
         self.boot.link_down()
         self.session.link_down()
         self.outbox.link_down()
 
+    @property
+    def online(self) -> bool:
+        """There is a link."""
+        return self.session.online
+
     def _pump(self) -> None:
-        self.outbox.pump()
+        if self.connection.due:
+            # What the central system still has to answer would be sent again, and might count twice.
+            if self.session.outstanding is None:
+                try:
+                    self.on_reconnect()
+                finally:
+                    self.connection.due = False
+        else:
+            self.outbox.pump()
         if self._going_down is not None:
             self._going_down.look()
 
@@ -235,7 +301,11 @@ class ChargePoint:
         """Handle a CALL, in the order `dispatch.serve` gives the checks."""
         if self.overrides is not None and action in self.overrides:
             return self._overridden(self.overrides[action])
-        return dispatch.serve(self, action, payload)
+        try:
+            return dispatch.serve(self, action, payload)
+        except INVALID_CALLS as error:
+            self.security_events.report("InvalidMessages", f"{action}: {error.description}")
+            raise
 
     def _overridden(self, override: Mapping[str, str]) -> dict[str, str]:
         """What a script wants to be answered, whatever is true."""
@@ -262,6 +332,7 @@ class ChargePoint:
             self._told = None
         else:
             self.complain_once(f"the answer to {action} was not valid: {problem}"[:500])
+            self.security_events.report("InvalidMessages", f"the answer to {action}: {problem}")
         return problem
 
     def answered_late(self, message_id: str, payload: Any) -> None:
@@ -274,6 +345,7 @@ class ChargePoint:
     def unreadable(self, problem: str) -> bool:
         """A frame that is none."""
         self.complain_once(f"the central system sent something unreadable: {problem}"[:500])
+        self.security_events.report("InvalidMessages", problem)
         return self.compatibility.unparsable_frame == "generic_error"
 
     def heard(self) -> None:
@@ -322,6 +394,11 @@ class ChargePoint:
         """A CALL of ours goes out."""
         self.boot.call_sent()
 
+    def memory_exhausted(self, message: str) -> None:
+        """Not everything could be kept."""
+        self.complain(message)
+        self.security_events.report("MemoryExhaustion", message)
+
     def outbox_changed(self) -> None:
         """One record less waits."""
 
@@ -329,10 +406,15 @@ class ChargePoint:
 
     def registered(self, registration: Registration, interval_s: int, before: Registration) -> None:
         """BootNotification was answered: after acceptance everybody's status goes out first (errata 3.22)."""
+        self.connection.answered()
         if registration is Registration.ACCEPTED:
             self.connectors.accepted_once = True
             self.connectors.limiter.purge()
             self.statuses.report_all()
+            self.updates.report()
+            self.uploads.registered()
+            self.security_events.registered()
+            self.certificates.registered()
             self.turn.settle_all()
         else:
             self.outbox.hush(wholly=registration is Registration.REJECTED)
@@ -345,6 +427,7 @@ class ChargePoint:
 
     def heartbeat_answered(self) -> None:
         """The central system answers: it may want to know now what it did not take before."""
+        self.connection.answered()
         if self.accepted:
             self.statuses.report_unacknowledged()
 
@@ -355,6 +438,7 @@ class ChargePoint:
         """
         if first:
             self.transactions.shift(by_s)
+        self.security_events.time_corrected(by_s, first)
         self.meter_values.rearm_aligned()
         self.turn.settle_all()
 
@@ -363,6 +447,7 @@ class ChargePoint:
     def connector_changed(self, connector: Connector) -> None:
         """Facts may have changed."""
         self.statuses.refresh(connector.id)
+        self.updates.connector_changed()
         if self._notify is not None:
             self._tell_limit(connector)
 
@@ -488,7 +573,9 @@ class ChargePoint:
 
     def restart_asked(self, reason: str) -> bool:
         """Reset.req: hand it to whoever can restart this station."""
-        return self._going_down is None and self.on_restart(reason)
+        if self._going_down is not None or self.updates.installing:
+            return False
+        return self.on_restart(reason)
 
     def wind_down(self, reason: str, then: Callable[[], None], within_s: float, clock: Clock) -> None:
         """End every transaction with `reason`, deliver what can be delivered, then call `then` once.
@@ -497,7 +584,9 @@ class ChargePoint:
         inside a turn, so closing this charge point has to wait for the next one. A second call takes the
         place of the first.
         """
-        self.connectors.going_down = True
+        already, self.connectors.going_down = self.connectors.going_down, True
+        if not already and reason != "PowerLoss":
+            self.security_events.report("ResetOrReboot", reason)  # told after the restart
         if self._going_down is not None:
             self._going_down.cancel()
         for connector in self.connectors.all:
@@ -520,6 +609,9 @@ class ChargePoint:
             self.outbox.retry_rule_changed()
         elif name == "LocalAuthListEnabled":
             self.local_auth_list.switched()
+        elif name == "DisableSecurityEventNotifications":
+            self.security_events.report("ReconfigurationOfSecurityParameters", name)
+            self.security_events.pump()
         else:
             self.turn.settle_all()
 
@@ -528,7 +620,11 @@ class ChargePoint:
         for connector in self.connectors.all:
             connector.evse.listener = None
         self.boot.close()
+        self.uploads.close()
+        self.security_events.close()
         self.operations.close()
+        self.updates.close()
+        self.certificates.close()
         self.session.close()
         self.statuses.close()
         self.meter_values.close()

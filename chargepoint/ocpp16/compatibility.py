@@ -31,6 +31,10 @@ class Compatibility(smart_charging.Compatibility, Protocol):
         """What a TxDefaultProfile for all connectors does to one for a single connector set before."""
 
     @property
+    def require_ca_certificates(self) -> bool:
+        """A root certificate must say of itself that it is a certificate authority."""
+
+    @property
     def full_list_entry_without_info(self) -> Literal["failed", "skip"]:
         """An entry without idTagInfo fails a full local list, or is passed over."""
 
@@ -43,5 +47,21 @@ class Compatibility(smart_charging.Compatibility, Protocol):
         """A RemoteStartTransaction without connectorId (OCPP 1.6 §5.11 allows both)."""
 
     @property
+    def security_events(self) -> Literal["required", "all"]:
+        """Which security events are told: those the whitepaper asks for, or every one."""
+
+    @property
     def too_many_configuration_keys(self) -> Literal["answer", "error"]:
         """A GetConfiguration for more keys than allowed is answered, or gets a CALLERROR."""
+
+    @property
+    def firmware_restart(self) -> Literal["before_installed", "after_installed", "none"]:
+        """When a firmware update restarts the station (errata 3.47)."""
+
+    @property
+    def allow_unsigned_firmware(self) -> Literal["by_profile", True, False]:
+        """Plain UpdateFirmware is served; `by_profile`: without a security profile only (L01.FR.20)."""
+
+    @property
+    def firmware_signature_algorithms(self) -> tuple[str, ...]:
+        """The signatures that signed firmware may carry."""

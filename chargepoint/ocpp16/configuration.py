@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Generic, TypeVar, cast, overload
+from typing import Generic, Protocol, TypeVar, cast, overload
 
 from chargepoint.domain.metering import ENERGY, Measurand
 from chargepoint.domain.ports import Store
@@ -92,6 +92,23 @@ def problems(values: Mapping[str, str], infos: Sequence[EvseInfo] = (EvseInfo(),
     return FactoryConfiguration({}, infos)._fill(values)
 
 
+class Keeper(Protocol):
+    """Who keeps keys that have rules of their own."""
+
+    def text(self, name: str) -> str | None:
+        """The value to report; None: unset, or never shown."""
+
+    def change(self, name: str, text: str) -> bool:
+        """Change one for the central system; False: refused."""
+
+    def set_service(self, name: str, text: str) -> str | None:
+        """Change one for local service; what is wrong, if so."""
+
+
+KEPT = frozenset({"AuthorizationKey", "SecurityProfile"})
+"""The keys that a `Keeper` keeps (security whitepaper A01, A05)."""
+
+
 class _Setting(Generic[T]):
     """A key's value as a read-only attribute of a `Configuration`."""
 
@@ -116,10 +133,10 @@ class Configuration:
 
     Changes are put into the store and are in force at once; the caller commits. `on_change` is called with
     the key's name after each change of a value. `reload` reads the store again after a rollback. Names that
-    come from outside match in any case.
+    come from outside match in any case. `keeper`, once there is one, keeps the keys of `KEPT`.
     """
 
-    __slots__ = ("_changed", "_factory", "_store", "on_change")
+    __slots__ = ("_changed", "_factory", "_store", "keeper", "on_change")
 
     connection_timeout_s = _Setting[int]("ConnectionTimeOut")
     stop_on_ev_side_disconnect = _Setting[bool]("StopTransactionOnEVSideDisconnect")
@@ -149,6 +166,7 @@ class Configuration:
 
     def __init__(self, store: Store, factory: FactoryConfiguration) -> None:
         self.on_change: Callable[[str], None] | None = None
+        self.keeper: Keeper | None = None
         self._store = store
         self._factory = factory
         # Only what differs from the factory: most of thousands of stations then need no dictionary.
@@ -187,7 +205,9 @@ class Configuration:
         return cast(tuple[str, ...], self.value(name))
 
     def text(self, name: str) -> str | None:
-        """The value of any key, secret ones included, as it would be reported; None: unset."""
+        """The value of a key as it would be reported; None: unset, or kept and never shown."""
+        if self.keeper is not None and name in KEPT:
+            return self.keeper.text(name)
         value = self.value(name)
         return None if value is None else render(value)
 
@@ -233,7 +253,11 @@ class Configuration:
         key = self.find(name)
         if key is None:
             return "NotSupported"
-        if self.readonly(key) or self._store_value(key, value) is not None:
+        if self.readonly(key):
+            return "Rejected"
+        if self.keeper is not None and key.name in KEPT:
+            return "Accepted" if self.keeper.change(key.name, value) else "Rejected"
+        if self._store_value(key, value) is not None:
             return "Rejected"
         return "RebootRequired" if key.reboot else "Accepted"
 
@@ -243,7 +267,11 @@ class Configuration:
         None if that was possible, otherwise what is wrong, in words.
         """
         key = self.find(name)
-        return f"there is no key {name}" if key is None else self._store_value(key, value)
+        if key is None:
+            return f"there is no key {name}"
+        if self.keeper is not None and key.name in KEPT:
+            return self.keeper.set_service(key.name, value)
+        return self._store_value(key, value)
 
     def _store_value(self, key: Key, text: str) -> str | None:
         """Put a value in force and into the store; if it is not allowed, say why."""

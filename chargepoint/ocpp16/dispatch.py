@@ -9,7 +9,9 @@ from ocpp import exceptions
 from ocpp.v16 import call_result
 from ocpp.v16.enums import CancelReservationStatus, ReservationStatus, UpdateStatus
 
-from chargepoint.ocpp16 import local_auth_list, messages, remote_trigger, schema
+from chargepoint.ocpp16 import firmware_management, local_auth_list, messages, remote_trigger, schema
+from chargepoint.ocpp16.firmware_management import requests
+from chargepoint.ocpp16.security import EXTENSION
 
 if TYPE_CHECKING:
     from chargepoint.ocpp16.charge_point import ChargePoint
@@ -60,10 +62,40 @@ HANDLERS: dict[str, tuple[str, Callable[[ChargePoint, Any], Any]]] = {
         SMART_CHARGING,
         lambda cp, request: cp.smart_charging.on_get_composite_schedule(request),
     ),
+    "UpdateFirmware": (
+        firmware_management.PROFILE,
+        lambda cp, request: requests.on_update_firmware(cp, request),
+    ),
+    "SignedUpdateFirmware": (
+        EXTENSION,
+        lambda cp, request: requests.on_signed_update_firmware(cp, request),
+    ),
+    "InstallCertificate": (
+        EXTENSION,
+        lambda cp, request: cp.root_certificates.on_install_certificate(request),
+    ),
+    "DeleteCertificate": (
+        EXTENSION,
+        lambda cp, request: cp.root_certificates.on_delete_certificate(request),
+    ),
+    "GetInstalledCertificateIds": (
+        EXTENSION,
+        lambda cp, request: cp.root_certificates.on_get_installed_certificate_ids(request),
+    ),
+    "CertificateSigned": (EXTENSION, lambda cp, request: cp.certificates.on_certificate_signed(request)),
+    "ExtendedTriggerMessage": (
+        EXTENSION,
+        lambda cp, request: cp.extended_trigger.on_extended_trigger_message(request),
+    ),
     "TriggerMessage": (
         remote_trigger.PROFILE,
         lambda cp, request: cp.remote_trigger.on_trigger_message(request),
     ),
+    "GetDiagnostics": (
+        firmware_management.PROFILE,
+        lambda cp, request: cp.uploads.on_get_diagnostics(request),
+    ),
+    "GetLog": (EXTENSION, lambda cp, request: cp.uploads.on_get_log(request)),
     "GetLocalListVersion": (
         local_auth_list.PROFILE,
         lambda cp, request: cp.local_auth_list.on_get_local_list_version(request),

@@ -8,9 +8,17 @@ from types import MappingProxyType
 from typing import Literal
 
 from chargepoint.domain.metering import ENERGY, Measurand, parse_measurands, supported
+from chargepoint.ocpp16.security import EXTENSION
 from hal.api import EvseInfo
 
-FEATURE_PROFILES = ("Core", "LocalAuthListManagement", "RemoteTrigger", "Reservation", "SmartCharging")
+FEATURE_PROFILES = (
+    "Core",
+    "FirmwareManagement",
+    "LocalAuthListManagement",
+    "RemoteTrigger",
+    "Reservation",
+    "SmartCharging",
+)
 """The feature profiles of OCPP 1.6 §3.3 that exist here, under their ids of `SupportedFeatureProfiles`."""
 
 MAX_VALUE_LENGTH = 500
@@ -18,6 +26,7 @@ MAX_INTEGER = 2**31 - 1
 
 _ROTATIONS = frozenset({"NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR"})
 UNITS = {"Current": "A", "Power": "W"}
+PROTOCOLS = ("FTP", "FTPS", "HTTP", "HTTPS")
 
 Items = tuple[str, ...]
 Value = int | str | tuple[object, ...] | None
@@ -61,7 +70,8 @@ class Key:
     """One configuration key.
 
     `default` is the value of a station with one socket; None: unset. `check` turns the items of a list into
-    what is kept of them, or raises `ValueError`. A `profile` that is no feature profile is always there.
+    what is kept of them, or raises `ValueError`. The `maximum` of a text is its length. A `profile` that is
+    no feature profile is always there.
     """
 
     name: str
@@ -85,9 +95,14 @@ class Key:
         if self.kind == "int":
             return self._integer(text)
         if self.kind == "text":
-            return text
+            return self._text(text)
         items = tuple(item.strip() for item in text.split(",")) if text.strip() else ()
         return self.check(items, hardware) if self.check else items
+
+    def _text(self, text: str) -> str:
+        if len(text) > self.maximum:
+            raise ValueError(f"has {len(text)} characters, {self.maximum} are allowed")
+        return text
 
     def _integer(self, text: str) -> int:
         if not (text.isascii() and text.isdigit()):
@@ -224,6 +239,8 @@ KEYS = _table(
         "Unplugging at the vehicle unlocks the plug; read-only and false where the cable is fixed."),
     Key("WebSocketPingInterval", "int", "60", "RW", "Core", False,
         "Seconds between pings; 0: none are sent."),
+    Key("SupportedFileTransferProtocols", "csl", ",".join(PROTOCOLS), "R", "FirmwareManagement", False,
+        "The protocols by which files come and go.", check=_among(PROTOCOLS)),
     Key("LocalAuthListEnabled", "bool", "true", "RW", "LocalAuthListManagement", True,
         "The local authorization list is consulted and can be changed."),
     Key("LocalAuthListMaxLength", "int", "10000", "R", "LocalAuthListManagement", True,
@@ -242,5 +259,19 @@ KEYS = _table(
         "A connector can change between three phases and one during a transaction."),
     Key("MaxChargingProfilesInstalled", "int", "50", "R", "SmartCharging", True,
         "The most charging profiles there may be at one time.", minimum=1),
+    Key("DisableSecurityEventNotifications", "bool", "false", "RW", EXTENSION, False,
+        "No security event is told to the central system; the security log keeps them all the same."),
+    Key("AuthorizationKey", "text", None, "W", EXTENSION, False,
+        "The password of security profiles 1 and 2; written, never read."),
+    Key("SecurityProfile", "int", "0", "RW", EXTENSION, False,
+        "0: none, 1: password, 2: password over TLS, 3: client certificate; only ever raised.", maximum=3),
+    Key("AdditionalRootCertificateCheck", "bool", "false", "R", EXTENSION, False,
+        "A new root certificate of the central system must be signed by the old one, which it replaces."),
+    Key("CertificateSignedMaxChainSize", "int", "10000", "R", EXTENSION, False,
+        "The most characters the certificate chain issued to this station may have.", maximum=10_000),
+    Key("CertificateStoreMaxLength", "int", "20", "R", EXTENSION, False,
+        "The most root certificates that may be installed."),
+    Key("CpoName", "text", None, "RW", EXTENSION, False,
+        "The operator's name in requests for a certificate; without it none is asked for.", maximum=64),
 )  # fmt: skip
 """Every key, in the order GetConfiguration reports them."""

@@ -9,11 +9,14 @@ from ocpp.v16 import call, call_result
 from ocpp.v16.enums import TriggerMessageStatus
 
 from chargepoint.domain.connectors import Connectors
+from chargepoint.ocpp16 import firmware_management
 from chargepoint.ocpp16.compatibility import Compatibility
 from chargepoint.ocpp16.configuration import Configuration
 from chargepoint.ocpp16.core.boot import Boot
 from chargepoint.ocpp16.core.meter_values import MeterValues
 from chargepoint.ocpp16.core.status_notification import StatusReporter
+from chargepoint.ocpp16.firmware_management.updates import Updates
+from chargepoint.ocpp16.firmware_management.uploads import Uploads
 
 PROFILE = "RemoteTrigger"
 """Its id in SupportedFeatureProfiles."""
@@ -37,6 +40,14 @@ class Host(Protocol):
     @property
     def connectors(self) -> Connectors:
         """The connectors to report on."""
+
+    @property
+    def updates(self) -> Updates:
+        """FirmwareStatusNotification."""
+
+    @property
+    def uploads(self) -> Uploads:
+        """DiagnosticsStatusNotification."""
 
     @property
     def configuration(self) -> Configuration:
@@ -105,8 +116,18 @@ def _meter_values(host: Host, connector_id: int | None) -> bool:
     return any(sent)
 
 
+def _diagnostics_status(host: Host, connector_id: int | None) -> bool:
+    return host.uploads.trigger_diagnostics()
+
+
+def _firmware_status(host: Host, connector_id: int | None) -> bool:
+    return host.updates.trigger()
+
+
 SENDERS: dict[str, tuple[str, Sender]] = {
     "BootNotification": ("Core", _boot_notification),
+    "DiagnosticsStatusNotification": (firmware_management.PROFILE, _diagnostics_status),
+    "FirmwareStatusNotification": (firmware_management.PROFILE, _firmware_status),
     "Heartbeat": ("Core", _heartbeat),
     "MeterValues": ("Core", _meter_values),
     "StatusNotification": ("Core", _status_notification),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -80,7 +81,7 @@ CP_TO_CSMS = frozenset(
 )
 
 
-OPEN = {"TriggerMessage": "requestedMessage"}
+OPEN = {"ExtendedTriggerMessage": "requestedMessage", "TriggerMessage": "requestedMessage"}
 """Fields whose handler answers an unknown word itself, by a status (OCPP 1.6 §5.17)."""
 
 
@@ -92,7 +93,7 @@ def _validator(name: str) -> jsonschema_rs.Draft4Validator:
     """
     schema = json.loads((files("ocpp") / "v16" / "schemas" / f"{name}.json").read_text("utf-8-sig"))
     if name in OPEN:
-        del schema["properties"][OPEN[name]]["enum"]
+        schema["properties"][OPEN[name]] = {"type": "string"}
     return jsonschema_rs.Draft4Validator(schema, validate_formats=False, mask="the value")
 
 
@@ -159,5 +160,6 @@ def _beginning(payload: Any, levels: int) -> Any:
     if isinstance(payload, list):
         return [_beginning(item, levels - 1) for item in payload[:MOST_ITEMS]]
     if isinstance(payload, dict):
-        return {name: _beginning(item, levels - 1) for name, item in payload.items()}
+        # No object of OCPP 1.6 has so many fields: a larger one is a FormationViolation, which comes first.
+        return {name: _beginning(item, levels - 1) for name, item in islice(payload.items(), MOST_ITEMS)}
     return payload

@@ -65,7 +65,7 @@ def status_of(connector: Connector) -> Status:
         return Status.FAULTED
     if connector.transaction is not None:
         return _while_charging(connector)
-    if not connector.operative:
+    if not connector.operative or connector.kept_off:
         return Status.UNAVAILABLE
     if connector.finishing is not None:
         return Status.FINISHING

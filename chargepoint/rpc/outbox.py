@@ -26,7 +26,7 @@ MOST_GIVEN_UP = 10
 class Message:
     """An urgent message: about now, worth nothing once the link is gone."""
 
-    __slots__ = ("action", "behind", "failed", "payload", "replied", "unregistered")
+    __slots__ = ("action", "behind", "failed", "patient", "payload", "replied", "unregistered")
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class Message:
         failed: Callable[[CallFailed], None],
         unregistered: bool,
         behind: int,
+        patient: bool,
     ) -> None:
         self.action = action
         self.payload = payload
@@ -43,6 +44,7 @@ class Message:
         self.failed = failed
         self.unregistered = unregistered  # may go before the central system accepted the station
         self.behind = behind  # not before this record was tried, if that is the next one
+        self.patient = patient  # not while any record may be sent
 
 
 class Post(Protocol):
@@ -78,6 +80,9 @@ class Post(Protocol):
 
     def call_sent(self) -> None:
         """A CALL of ours went out."""
+
+    def memory_exhausted(self, message: str) -> None:
+        """There was no room for everything; `message` says what was left out."""
 
     def complain(self, message: str) -> None:
         """Something the operator should know."""
@@ -174,15 +179,17 @@ class Outbox:
         unregistered: bool = False,
         behind: int = 0,
         first: bool = False,
+        patient: bool = False,
     ) -> None:
         """Send a message as soon as the line is free; without a link it fails at once.
 
         `behind`: the number of a record that goes first if it is the next one. `first`: before all others.
+        `patient`: behind every record that may be sent.
         """
         if not self._session.online:
             failed(CallFailed(NOT_SENT))
             return
-        message = Message(action, payload, replied, failed, unregistered, behind)
+        message = Message(action, payload, replied, failed, unregistered, behind, patient)
         if first:
             self._urgent.insert(0, message)
         else:
@@ -230,7 +237,7 @@ class Outbox:
                 self._store.delete(RECORD, record.key)
         self._records = deque(record for record in self._records if record.seq not in dropped)
         self._limit = max(self._most, len(self._records) + room)
-        self._post.complain(f"too many messages wait: {len(dropped)} readings were left out")
+        self._post.memory_exhausted(f"too many messages wait: {len(dropped)} readings were left out")
 
     def _remove(self, record: Record) -> None:
         assert self._records is not None
@@ -257,7 +264,7 @@ class Outbox:
 
     def _ready_message(self, record: Record | None) -> Message | None:
         for message in self._urgent:
-            if not (self._post.accepted or message.unregistered):
+            if not (self._post.accepted or message.unregistered) or (message.patient and record is not None):
                 continue
             if record is not None and message.behind == record.seq and not record.attempts:
                 return None

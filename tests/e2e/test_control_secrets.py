@@ -39,10 +39,15 @@ def test_no_key_is_ever_shown(tmp_path: Path) -> None:
                 assert (await cp.do("status"))["registration"] == "Accepted"
                 change = {"key": "AuthorizationKey", "value": SECOND}
                 await central.call(CP, "ChangeConfiguration", change)
+                central.set_password(CP, bytes.fromhex(SECOND))
+                await cp.event("connection", online=False)
+                await cp.event("connection", online=True)
                 await central.call(CP, "GetConfiguration", {"key": ["AuthorizationKey"]})
                 await central.call(CP, "GetConfiguration", {})
-                await cp.ask({"cmd": "config", "key": "AuthorizationKey", "value": THIRD})
-                await cp.ask({"cmd": "config", "key": "AuthorizationKey", "value": THIRD * 20})
+                central.set_password(CP, THIRD * 20)
+                await cp.do("config", key="AuthorizationKey", value=THIRD)
+                await cp.do("config", key="AuthorizationKey", value=THIRD * 20)
+                await cp.event("connection", online=True)
                 await cp.ask({"cmd": "override", "action": "ChangeConfiguration", "status": "Accepted"})
                 await central.call(CP, "ChangeConfiguration", change)
                 await cp.advance(1)

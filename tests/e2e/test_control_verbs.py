@@ -9,7 +9,7 @@ import pytest
 
 from chargepoint.csms.calls import CallFailed
 from tests.integration.piped import Line, play
-from tests.integration.station_process import CP, StationProcess, at_central_system
+from tests.integration.station_process import CP, START, StationProcess, at_central_system
 
 CONNECTOR_FIELDS = {
     "connector",
@@ -371,12 +371,61 @@ def test_the_network_is_cut_and_comes_back(tmp_path: Path) -> None:
     play(story)
 
 
-@pytest.mark.parametrize("command", [{"cmd": "security_event", "type": "X"}, {"cmd": "firmware_outcome"}])
-def test_what_this_version_cannot_do(tmp_path: Path, command: Line) -> None:
+def test_security_events(tmp_path: Path) -> None:
+    """security_event: by the whitepaper's names and by others, told after the one about the start."""
+
     async def story() -> None:
         async with at_central_system(tmp_path) as (_, cp):
-            reply = await cp.ask(command)
-            assert (reply["ok"], reply["error"]) == (False, "bad_state")
+            await cp.advance(1)
+            await cp.do("security_event", type="TamperDetectionActivated", tech_info="door open")
+            await cp.do("security_event", type="com.example.Smoke")
+            await cp.do("security_event", type="InvalidMessages", tech_info="only for the log")
+            await cp.advance(1)
+            told = [(p["type"], p.get("techInfo")) for _, p in cp.calls("SecurityEventNotification")]
+            assert told == [
+                ("StartupOfTheDevice", None),
+                ("TamperDetectionActivated", "door open"),
+                ("com.example.Smoke", None),
+            ]
+            for odd in ({}, {"type": ""}, {"type": "x" * 51}, {"type": "X", "tech_info": "y" * 256}):
+                reply = await cp.ask({"cmd": "security_event", **odd})
+                assert (reply["ok"], reply["error"]) == (False, "bad_argument")
+            await cp.shut_down()
+
+    play(story)
+
+
+def test_firmware_updates(tmp_path: Path) -> None:
+    """firmware_outcome: the next updates fail at that step, or bring that version, until taken back."""
+
+    async def story() -> None:
+        async with at_central_system(tmp_path, behaviour={"transfers": "simulated"}) as (central, cp):
+            await cp.advance(1)
+
+            async def update(**outcome: str | None) -> list[str]:
+                """What the station told of an update that came out so."""
+                await cp.do("firmware_outcome", **outcome)
+                told = len(cp.calls("FirmwareStatusNotification"))
+                order = {"location": "https://files.example/fw-2.0.bin", "retrieveDate": START, "retries": 0}
+                assert await central.call(CP, "UpdateFirmware", order) == {}
+                await cp.advance(60)
+                return [p["status"] for _, p in cp.calls("FirmwareStatusNotification")[told:]]
+
+            assert await update(fail="download") == ["Downloading", "DownloadFailed"]
+            failed = ["Downloading", "Downloaded", "Installing", "InstallationFailed"]
+            assert await update(fail="install", version="9.9") == failed
+            assert len(cp.calls("BootNotification")) == 1
+            done = ["Downloading", "Downloaded", "Installing", "Installed"]
+            assert await update(fail=None) == done
+            assert cp.calls("BootNotification")[-1][1]["firmwareVersion"] == "9.9"
+            assert await update(version=None) == done
+            assert cp.calls("BootNotification")[-1][1]["firmwareVersion"] == "fw-2.0"
+            events = [event["status"] for event in cp.events if event["event"] == "firmware"]
+            assert events == ["Downloading", "DownloadFailed", *failed, *done, *done]
+            assert [event["reason"] for event in cp.events if event["event"] == "reboot"] == ["Reboot"] * 2
+            assert _told(cp)[-2:] == ["Unavailable", "Available"]
+            for odd in ({}, {"fail": "luck"}, {"fail": 1}, {"version": ""}, {"version": "x" * 51}):
+                assert await cp.refused("firmware_outcome", **odd) == "bad_argument"
             await cp.shut_down()
 
     play(story)

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -207,6 +208,7 @@ def answering(answer: bytes, then_wait: bool = False) -> Rude:
     return behave
 
 
-def trust(ca: str, **more: Any) -> TlsSettings:
-    """TLS settings that trust `ca`."""
-    return TlsSettings(ca=ca, **more)
+def trust(ca: str, cert: str | None = None, key: str | None = None, **more: Any) -> TlsSettings:
+    """TLS settings that trust the certificates in the file `ca` and show those in the files of our own."""
+    own, own_key = (None if path is None else Path(path).read_text() for path in (cert, key))
+    return TlsSettings(Path(ca).read_text(), own, own_key, **more)

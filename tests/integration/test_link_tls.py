@@ -95,7 +95,6 @@ def test_a_pinned_server_certificate(authority: Authority) -> None:
         ),
         pytest.param({}, {"server_name": "san"}, "no host at all", id="common-name-does-not-count"),
         pytest.param({}, {"ca": "another"}, "unknown CA", id="unknown-ca"),
-        pytest.param({}, {"ca": "missing.pem"}, "cannot be read", id="ca-file-missing"),
         pytest.param({}, {"ca": "empty.pem"}, "no usable PEM", id="ca-file-empty"),
     ],
 )
@@ -107,8 +106,7 @@ def test_bad_certificates(
     async def story() -> None:
         csms = Csms(serving(authority.issue(**({"common_name": "localhost"} | issued))))
         (tmp_path / "empty.pem").write_text("")
-        files = {"another": Authority(tmp_path, "Another").ca, "missing.pem": str(tmp_path / "missing.pem")}
-        files["empty.pem"] = str(tmp_path / "empty.pem")
+        files = {"another": Authority(tmp_path, "Another").ca, "empty.pem": str(tmp_path / "empty.pem")}
         ca = files.get(tls.get("ca", ""), authority.ca)
         settings = trust(ca, **{key: value for key, value in tls.items() if key != "ca"})
         async with (
@@ -172,7 +170,7 @@ def test_a_server_that_wants_a_client_certificate(authority: Authority) -> None:
     strict = serving(authority.issue("localhost"))
     strict.verify_mode = ssl.CERT_REQUIRED
     strict.load_verify_locations(authority.ca)
-    _refused(strict, authority, "tls_certificate")
+    _refused(strict, authority, "client_certificate")
 
 
 def _refused(context: ssl.SSLContext, authority: Authority, expected: str) -> None:
@@ -257,7 +255,7 @@ def test_required_cipher_suites(authority: Authority, cipher: str) -> None:
     play(story())
 
 
-def test_contexts_are_shared_until_a_file_changes(authority: Authority, tmp_path: Path) -> None:
+def test_contexts_are_shared_by_their_content(authority: Authority) -> None:
     own = authority.issue("SERIAL-1")
     tls = trust(authority.ca, cert=own.cert, key=own.key)
     first = shared_context(tls)
@@ -266,7 +264,7 @@ def test_contexts_are_shared_until_a_file_changes(authority: Authority, tmp_path
     renewed = authority.issue("SERIAL-1")
     os.replace(renewed.cert, own.cert)
     os.replace(renewed.key, own.key)
-    assert shared_context(tls) is not first
+    assert shared_context(trust(authority.ca, cert=own.cert, key=own.key)) is not first
 
 
 @pytest.mark.parametrize(
@@ -281,7 +279,7 @@ def test_unusable_client_certificates(authority: Authority, spoil: Any) -> None:
     cert, key = spoil(authority.issue("SERIAL-1"), authority.issue("SERIAL-2"))
     with pytest.raises(LinkError, match="belong together") as caught:
         shared_context(trust(authority.ca, cert=cert, key=key))
-    assert caught.value.kind == "tls_certificate"
+    assert caught.value.kind == "client_certificate"
 
 
 def test_an_encrypted_key_is_refused_without_asking(authority: Authority) -> None:

@@ -105,6 +105,11 @@ class Boot:
         return self.registration is Registration.ACCEPTED
 
     @property
+    def identity(self) -> dict[str, str]:
+        """Who we are: the payload of BootNotification.req."""
+        return self._identity
+
+    @property
     def accepted_here(self) -> bool:
         """The BootNotification was accepted on the connection that still lasts."""
         return self._accepted_here

@@ -10,6 +10,8 @@ from chargepoint.config import StationConfig
 from chargepoint.ocpp16.charge_point import ChargePoint
 from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
 from chargepoint.ocpp16.core.status_notification import Report
+from chargepoint.ocpp16.security.connection import Factory
+from chargepoint.ocpp16.security.provided import NOTHING_PROVIDED, Provided
 from chargepoint.ocpp16.times import format_time
 from chargepoint.store import MemoryStore
 from hal.api import EvseInfo
@@ -17,6 +19,7 @@ from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
 from tests import status_pairs
+from tests.unit.ocpp16.outside import memory_outside
 
 START = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -77,7 +80,8 @@ class MemoryCsms:
 class Bench:
     """One station under test; `csms` is its other end, `evses` its hardware, `events` what it told.
 
-    `info` describes each connector, or all of them. After every test every bench is checked by itself.
+    `info` describes each connector, or all of them. Only with `security_events` does it tell those, or each
+    test would begin with one about its start. After every test every bench is checked by itself.
     """
 
     made: ClassVar[list[Bench]] = []
@@ -91,12 +95,14 @@ class Bench:
         store: Any = None,
         behaviour: dict[str, Any] | None = None,
         compatibility: dict[str, Any] | None = None,
+        security_events: bool = False,
     ) -> None:
         self.clock = self.clock_type(START)
         self.store = MemoryStore() if store is None else store
         infos = list(info) if isinstance(info, Sequence) else [info or EvseInfo()] * connectors
         self.evses = [self.evse(n, info) for n, info in enumerate(infos, 1)]
-        self.factory = FactoryConfiguration(ocpp or {}, infos)
+        quiet = {} if security_events else {"DisableSecurityEventNotifications": "true"}
+        self.factory = FactoryConfiguration(quiet | (ocpp or {}), infos)
         self.config = StationConfig.model_validate(
             {"behaviour": behaviour or {}, "compatibility": compatibility or {}}
         )
@@ -104,6 +110,7 @@ class Bench:
         self.errors: list[Exception] = []
         self.reports: dict[int, Report] = {}
         self.csms = MemoryCsms(self.clock)
+        self.outside = memory_outside()
         self.connections: list[int] = []  # how many frames there were when each one began
         self.made.append(self)
         self.make()
@@ -112,11 +119,23 @@ class Bench:
         """The hardware of one connector."""
         return SimulatedEvse(info, self.clock)
 
+    def plate(self) -> dict[str, str]:
+        """Who the station says it is."""
+        return {"chargePointVendor": "Example", "chargePointModel": "Wallbox"}
+
+    def provided(self) -> Provided:
+        """The certificates the configuration brings along."""
+        return NOTHING_PROVIDED
+
+    def security(self) -> Factory:
+        """How it proves who it is when it leaves the factory."""
+        return Factory()
+
     def make(self) -> None:
         """A new life of the software over the same store and hardware."""
         self.cp = ChargePoint(
             "CP001",
-            {"chargePointVendor": "Example", "chargePointModel": "Wallbox"},
+            self.plate(),
             self.evses,
             self.store,
             Configuration(self.store, self.factory),
@@ -124,11 +143,14 @@ class Bench:
             self.config.compatibility,
             self.clock,
             self.clock,
+            self.outside,
             seed=1,
             follow_time=True,
             shared_reader=len(self.evses) > 1,
             notify=self._notify,
             last_reports=self.reports,
+            provided=self.provided,
+            factory_security=self.security(),
         )
         with self.cp.turn:
             self.cp.start()

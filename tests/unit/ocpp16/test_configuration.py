@@ -9,6 +9,7 @@ from chargepoint.domain.metering import ENERGY, Measurand
 from chargepoint.domain.ports import Policy
 from chargepoint.ocpp16.configuration import KIND, Configuration, FactoryConfiguration, problems
 from chargepoint.ocpp16.keys import FEATURE_PROFILES, KEYS, MAX_INTEGER, Key
+from chargepoint.ocpp16.security import EXTENSION
 from chargepoint.store import MemoryStore
 from hal.api import EvseInfo
 
@@ -50,6 +51,7 @@ TransactionMessageAttempts              int  RW yes 3
 TransactionMessageRetryInterval         int  RW yes 60
 UnlockConnectorOnEVSideDisconnect       bool RW yes true
 WebSocketPingInterval                   int  RW no  60
+SupportedFileTransferProtocols          csl  R  no  FTP,FTPS,HTTP,HTTPS
 LocalAuthListEnabled                    bool RW yes true
 LocalAuthListMaxLength                  int  R  yes 10000
 SendLocalListMaxLength                  int  R  yes 1000
@@ -59,8 +61,15 @@ ChargingScheduleAllowedChargingRateUnit csl  R  yes Current,Power
 ChargingScheduleMaxPeriods              int  R  yes 100
 ConnectorSwitch3to1PhaseSupported       bool R  no  false
 MaxChargingProfilesInstalled            int  R  yes 50
+DisableSecurityEventNotifications       bool RW no  false
+AuthorizationKey                        text W  no  unset
+SecurityProfile                         int  RW no  0
+AdditionalRootCertificateCheck          bool R  no  false
+CertificateSignedMaxChainSize           int  R  no  10000
+CertificateStoreMaxLength               int  R  no  20
+CpoName                                 text RW no  unset
 """
-PROFILES = "Core,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging"
+PROFILES = "Core,FirmwareManagement,LocalAuthListManagement,RemoteTrigger,Reservation,SmartCharging"
 ROWS = [line.replace("PROFILES", PROFILES).split() for line in TABLE.strip().splitlines()]
 
 OTHER_VALUE = {
@@ -71,6 +80,8 @@ OTHER_VALUE = {
     "StopTxnSampledData": "Voltage,SoC",
     "SupportedFeatureProfiles": "Core",
     "ChargingScheduleAllowedChargingRateUnit": "Current",
+    "SupportedFileTransferProtocols": "HTTPS",
+    "CertificateSignedMaxChainSize": "9999",
 }
 
 
@@ -86,6 +97,9 @@ def station(store: MemoryStore | None = None, *infos: EvseInfo, **factory: str) 
     return Configuration(store or MemoryStore(), FactoryConfiguration(factory, infos or (SOCKET,)))
 
 
+EVERY_READABLE = pytest.mark.parametrize(
+    "key", [pytest.param(key, id=key.name) for key in KEYS.values() if key.access != "W"]
+)
 EVERY_KEY = pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
 CHANGEABLE = pytest.mark.parametrize(
     "key", [pytest.param(key, id=key.name) for key in KEYS.values() if key.name != "NumberOfConnectors"]
@@ -105,7 +119,7 @@ class TestTable:
     @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
     def test_row(self, row: list[str]) -> None:
         key = KEYS[row[0]]
-        default = "" if row[4] == "-" else row[4]
+        default = {"-": "", "unset": None}.get(row[4], row[4])
         assert [key.kind, key.access, key.required, key.default] == [row[1], row[2], row[3] == "yes", default]
 
     @EVERY_KEY
@@ -115,7 +129,7 @@ class TestTable:
 
     @EVERY_KEY
     def test_profile_and_description(self, key: Key) -> None:
-        assert key.profile in FEATURE_PROFILES
+        assert key.profile in (*FEATURE_PROFILES, EXTENSION)
         assert key.description.endswith(".")
 
     @EVERY_KEY
@@ -129,7 +143,7 @@ class TestTable:
         value = other_value(key)
         assert station(None, **{key.name: value}).text(key.name) == value
 
-    @EVERY_KEY
+    @EVERY_READABLE
     def test_changed_by_the_central_system(self, key: Key) -> None:
         store = MemoryStore()
         configuration = station(store)
@@ -152,7 +166,8 @@ class TestTable:
     def test_malformed_values_change_nothing(self, key: Key) -> None:
         store = MemoryStore()
         configuration = station(store)
-        for value in ("nonsense", "1.5", "-1", "tru", "x" * 501, ",", *([] if key.kind == "csl" else [""])):
+        malformed = ["nonsense", "1.5", "-1", "tru", "x" * 501, ",", *([] if key.kind == "csl" else [""])]
+        for value in ["x" * (key.maximum + 1)] if key.kind == "text" else malformed:
             assert configuration.change(key.name, value) == "Rejected", value
         assert configuration.get(key.name) == key.default
         assert list(store.items(KIND)) == []
@@ -337,7 +352,7 @@ class TestProfiles:
         assert configuration.get("ChargeProfileMaxStackLevel") is None
         assert configuration.change("ChargingScheduleMaxPeriods", "5") == "NotSupported"
         assert configuration.set_service("ChargingScheduleMaxPeriods", "5") is not None
-        assert {key.profile for key in configuration.listed()} == {"Core"}
+        assert {key.profile for key in configuration.listed()} == {"Core", EXTENSION}
         assert (configuration.supports("Core"), configuration.supports("SmartCharging")) == (True, False)
         assert configuration.max_stack_level == 20
 
@@ -352,7 +367,7 @@ class TestProfiles:
     def test_all_by_default(self) -> None:
         configuration = station()
         assert all(configuration.supports(profile) for profile in FEATURE_PROFILES)
-        assert configuration.listed() == list(KEYS.values())
+        assert configuration.listed() == [key for key in KEYS.values() if key.access != "W"]
 
 
 class TestFactory:

@@ -15,7 +15,8 @@ from chargepoint.store import MemoryStore
 from hal.api import EvseInfo
 
 SECRET = Key("Secret", "text", "hidden", "W", "Vendor", False, "A secret.")
-UNSET = Key("CpoName", "text", None, "RW", "Vendor", False, "Who operates this station.")
+READABLE = [name for name, key in KEYS.items() if key.access != "W"]
+UNSET = Key("OperatorName", "text", None, "RW", "Vendor", False, "Who operates this station.")
 
 
 def settings(
@@ -24,7 +25,7 @@ def settings(
     **values: str,
 ) -> Settings:
     """The handlers of a station that also has a secret and an unset key."""
-    keys = {**KEYS, "Secret": SECRET, "CpoName": UNSET}
+    keys = {**KEYS, "Secret": SECRET, "OperatorName": UNSET}
     factory = FactoryConfiguration(values, infos, keys)
     return Settings(Configuration(MemoryStore(), factory), too_many_keys)
 
@@ -40,13 +41,13 @@ class TestGetConfiguration:
     def test_everything_readable(self, key: list[str] | None) -> None:
         answer = settings().on_get_configuration(call.GetConfiguration(key=key))
         entries = answer.configuration_key or []
-        assert [entry["key"] for entry in entries] == [*KEYS, "CpoName"]
+        assert [entry["key"] for entry in entries] == [*READABLE, "OperatorName"]
         assert answer.unknown_key is None
         flags = {entry["key"]: entry["readonly"] for entry in entries}
-        assert flags == {**{name: KEYS[name].access == "R" for name in KEYS}, "CpoName": False}
+        assert flags == {**{name: KEYS[name].access == "R" for name in READABLE}, "OperatorName": False}
 
     def test_everything_does_not_count_against_the_maximum(self) -> None:
-        assert len(asked(settings(GetConfigurationMaxKeys="1"))[0]) == len(KEYS) + 1
+        assert len(asked(settings(GetConfigurationMaxKeys="1"))[0]) == len(READABLE) + 1
 
     def test_entries_in_the_order_asked_with_the_keys_own_spelling(self) -> None:
         entries, unknown = asked(settings(), "resetretries", "HEARTBEATINTERVAL")
@@ -77,10 +78,10 @@ class TestGetConfiguration:
         assert asked(settings(), "Alpha") == ([], ["Alpha"])
 
     def test_an_empty_value_is_a_value_and_an_unset_one_is_none(self) -> None:
-        entries, _ = asked(settings(), "StopTxnSampledData", "CpoName")
+        entries, _ = asked(settings(), "StopTxnSampledData", "OperatorName")
         assert entries == [
             {"key": "StopTxnSampledData", "readonly": False, "value": ""},
-            {"key": "CpoName", "readonly": False},
+            {"key": "OperatorName", "readonly": False},
         ]
 
     def test_a_secret_asked_for_has_no_value(self) -> None:
@@ -128,7 +129,7 @@ class TestChangeConfiguration:
             pytest.param("HeartbeatInterval", "60", "Accepted", "60", id="accepted"),
             pytest.param("heartbeatinterval", "60", "Accepted", "60", id="any case"),
             pytest.param("LocalPreAuthorize", "TRUE", "Accepted", "true", id="boolean in any case"),
-            pytest.param("CpoName", "Example", "Accepted", "Example", id="unset before"),
+            pytest.param("OperatorName", "Example", "Accepted", "Example", id="unset before"),
         ],
     )
     def test_row(self, key: str, value: str, status: str, afterwards: str | None) -> None:

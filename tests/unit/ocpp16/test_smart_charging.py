@@ -70,6 +70,9 @@ class Station:
     def charging_since(self, connector_id: int) -> float:
         return self.transactions[connector_id].started_at
 
+    def installation(self, connector_id: int) -> None:
+        return None
+
     def profiles_changed(self) -> None:
         self.changes += 1
 

@@ -107,6 +107,9 @@ class Rig:
 
     def call_sent(self) -> None: ...
 
+    def memory_exhausted(self, message: str) -> None:
+        self.complaints.append(message)
+
     def complain(self, message: str) -> None:
         self.complaints.append(message)
 
