@@ -16,49 +16,40 @@ from typing import Any
 
 from chargepoint.cli.main import main
 from chargepoint.domain.ports import Document
+from chargepoint.domain.time import StationTime
 from chargepoint.domain.transaction import Transaction
+from chargepoint.link import WebSocketLink
 from chargepoint.ocpp16.charge_point import ChargePoint
+from chargepoint.ocpp16.core.status_notification import Report, StatusReporter
+from chargepoint.ocpp16.status import Status
+from chargepoint.rpc import frames
 from chargepoint.rpc.outbox import Message, Outbox
 from chargepoint.rpc.records import Record
+from chargepoint.rpc.session import Session
 from chargepoint.store import SqliteStore
 from hal import registry
-from hal.api import Clock, Evse, Limit
-from hal.registry import ConnectorSpec
+from hal.api import Limit
 from hal.simulated.evse import SimulatedEvse
+from hal.simulated.vehicle import Vehicle
+from tests.integration.campaign.altered_hardware import slow_contactor, witnessed
 
-SLOW_S = 1.5
-
-
-class SlowEvse(SimulatedEvse):
-    """A connector whose contactor needs some time to open, as real ones do."""
-
-    __slots__ = ("_wanted",)
-
-    def permit(self, limit: Limit) -> None:
-        """Raise at once, withdraw late."""
-        self._wanted = limit
-        if not limit.zero or not self.closed:
-            super().permit(limit)
-        else:
-            self._clock.call_at(self._clock.now() + SLOW_S, self._open)
-
-    def _open(self) -> None:
-        if self._wanted.zero:
-            super().permit(self._wanted)
+PONG_WITHIN_S = 1.0
 
 
 def _replace(owner: object, name: str, other: object) -> None:
     setattr(owner, name, other)
 
 
-def slow_contactor() -> None:
-    """A driver named `slow`, for the moment between the two turns of a stop."""
+def impatient_link() -> None:
+    """A dead connection is noticed in seconds."""
+    patience: Any = WebSocketLink.__init__.__kwdefaults__
+    patience |= {"pong_timeout_s": PONG_WITHIN_S, "handshake_timeout_s": 1.0, "close_timeout_s": 0.5}
 
-    def open_slow(spec: ConnectorSpec, clock: Clock) -> Evse:
-        return SlowEvse(spec.info, clock, energy_wh=spec.energy_wh)
 
-    drivers: Any = registry._EVSES
-    drivers["slow"] = open_slow
+def time_followed() -> None:
+    """The central system moves the time of a stepped clock, too."""
+    make = StationTime.__init__
+    _replace(StationTime, "__init__", lambda time, clock, follow=True: make(time, clock, True))
 
 
 def sent_before_stored() -> None:
@@ -169,6 +160,80 @@ def queue_before_boot() -> None:
     _replace(ChargePoint, "accepted", property(lambda charge_point: True))
 
 
+def stop_twice() -> None:
+    """Every stop is recorded once more, a second later."""
+    record = Outbox.record
+
+    def twice(outbox: Outbox, kind: str, key: str | None, facts: Document) -> int:
+        number = record(outbox, kind, key, facts)
+        return record(outbox, kind, key, facts | {"at": facts["at"] + 1}) if kind == "stop" else number
+
+    _replace(Outbox, "record", twice)
+
+
+def stop_lost() -> None:
+    """A stop without a link is forgotten."""
+    record = Outbox.record
+
+    def forgetful(outbox: Outbox, kind: str, key: str | None, facts: Document) -> int:
+        return outbox.last if kind == "stop" and not outbox.online else record(outbox, kind, key, facts)
+
+    _replace(Outbox, "record", forgetful)
+
+
+def newest_overtakes() -> None:
+    """What is recorded while something else waits is sent first."""
+    append = Outbox._append
+
+    def overtaking(outbox: Outbox, record: Record) -> None:
+        append(outbox, record)
+        if outbox._records is not None and len(outbox._records) > 1 and outbox._inflight is None:
+            outbox._records.rotate(1)
+
+    _replace(Outbox, "_append", overtaking)
+
+
+def any_answer_taken() -> None:
+    """Whatever result comes is taken for the one that is awaited."""
+    take = Session._take_result
+
+    def taken(session: Session, result: frames.Result) -> None:
+        if session.outstanding is not None:
+            result = frames.Result(session.outstanding.message_id, result.payload)
+        take(session, result)
+
+    _replace(Session, "_take_result", taken)
+
+
+def gives_up_early() -> None:
+    """One refusal is enough to give a record up."""
+    _replace(ChargePoint, "attempts", property(lambda charge_point: 1))
+
+
+def preparing_again() -> None:
+    """What is Finishing is told as Preparing."""
+    send = StatusReporter._send
+
+    def told(reporter: StatusReporter, connector_id: int, report: Report, *more: Any, **other: Any) -> None:
+        if report.status is Status.FINISHING:
+            report = replace(report, status=Status.PREPARING)
+        send(reporter, connector_id, report, *more, **other)
+
+    _replace(StatusReporter, "_send", told)
+
+
+def energy_for_anybody() -> None:
+    """The contactor closes for whatever is plugged in."""
+    plug_in, permit = SimulatedEvse.plug_in, SimulatedEvse.permit
+
+    def at_once(evse: SimulatedEvse, vehicle: Vehicle) -> None:
+        plug_in(evse, vehicle)
+        permit(evse, Limit(16.0))
+
+    _replace(SimulatedEvse, "plug_in", at_once)
+    _replace(SimulatedEvse, "permit", lambda evse, limit: None)
+
+
 def boots_not_counted() -> None:
     """Every start takes itself for the first one."""
     get = SqliteStore.get
@@ -194,11 +259,26 @@ ALTERATIONS: dict[str, Callable[[], None]] = {
         register_forgotten,
         queue_before_boot,
         boots_not_counted,
+        witnessed,
+        impatient_link,
+        time_followed,
+        stop_twice,
+        stop_lost,
+        newest_overtakes,
+        any_answer_taken,
+        gives_up_early,
+        preparing_again,
+        energy_for_anybody,
     )
 }
 
 
-if __name__ == "__main__":
-    for name in os.environ["STATION_ALTERED"].split(","):
+def run() -> int:
+    """Alter what is to be altered, then do what `chargepoint` does."""
+    for name in filter(None, os.environ["STATION_ALTERED"].split(",")):
         ALTERATIONS[name]()
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -22,7 +22,7 @@ from tests.integration.piped import Line
 from tests.integration.station_process import CP, START, StationProcess, configuration, station
 
 INTERVAL_S = 10
-BETWEEN_LIVES_S = 1000.0
+BETWEEN_LIVES_S = 10_000.0
 ALTERED = Path(__file__).with_name("altered_station.py")
 
 
@@ -187,7 +187,7 @@ async def random_life(round: Round, chance: random.Random, id_tag: str) -> Momen
     async with round.life(slow=chance.random() < 0.35) as running:
         commands = _random_session(chance, id_tag, 1)
         if chance.random() < 0.3:
-            commands = _shuffled(chance, commands, _random_session(chance, f"{id_tag}-2", 2))
+            commands = shuffled(chance, commands, _random_session(chance, f"{id_tag}-2", 2))
         lines = chance.randrange(6, 75)
         if chance.random() < 0.5:
             commands, lines = commands[: chance.randrange(1, len(commands))], 10_000
@@ -215,7 +215,7 @@ def _random_session(chance: random.Random, id_tag: str, connector: int) -> list[
     )
 
 
-def _shuffled(chance: random.Random, one: list[Line], other: list[Line]) -> list[Line]:
+def shuffled(chance: random.Random, one: list[Line], other: list[Line]) -> list[Line]:
     """Both in one, each in its own order."""
     turns = [True] * len(one) + [False] * len(other)
     chance.shuffle(turns)
