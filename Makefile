@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast check format bench campaign soak docs clean
+.PHONY: help run test test-fast conformance check format interop bench campaign soak docs clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ test: $(READY) ## unit, contract, integration and end-to-end tests
 test-fast: $(READY) ## unit and contract tests without the random searches, in seconds
 	@$(BIN)/python -m pytest -n 2 -m 'not search and not campaign and not bench and not soak and not hardware' tests/unit tests/contract $(ARGS)
 
+conformance: $(READY) ## run the certification cases and write docs/conformance.md
+	@$(BIN)/python -m pytest tests/conformance -k test_tc_ -n 2 --conformance-page docs/conformance.md $(ARGS)
+
 check: $(READY) ## format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -29,6 +32,10 @@ check: $(READY) ## format, lint, types and the direction of imports
 format: $(READY) ## rewrite the code in the one format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+interop: $(READY) ## the station at central systems not written here: Node, Go, Java, what is there of them
+	@$(BIN)/python -m tests.interop.build
+	@$(BIN)/python -m pytest -n 2 tests/interop $(ARGS)
 
 bench: $(READY) ## measurements: ratios and counts
 	@$(BIN)/python -m pytest tests/bench -m bench -s --timeout=0 $(ARGS)
@@ -44,7 +51,7 @@ docs: $(READY) ## write docs/configuration.md and docs/demo.svg anew
 	@$(BIN)/python docs/demo_picture.py docs/demo.svg
 
 clean: ## remove .venv and everything else that was made
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv build dist tests/interop/.build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find hal chargepoint scenarios tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so that whatever was interrupted is taken up again by the next call.
