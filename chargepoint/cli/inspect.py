@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chargepoint.cli.holdings import Held, Listed, Task
 from chargepoint.cli.remembered import Memory, Plan, recall
 from chargepoint.cli.sessions import DEFAULT_STORAGE, moment, stores
 from chargepoint.cli.stairs import Stairs, drawn, number, picture
 from chargepoint.cli.tables import Row, aligned, duration, kwh, local, printable, show, utc
 from chargepoint.domain.limits import LONGEST_WINDOW_S, Profile
+from chargepoint.domain.reservations import Reservation
 from chargepoint.errors import StoreError
 from chargepoint.store import SqliteStore, identity_of
 from chargepoint.trace import MASK
@@ -31,6 +33,7 @@ _PIPE_COLUMNS = 80
 _MOST_COLUMNS = 110
 _PERIODS_SHOWN = 4
 _STEPS_SHOWN = 40
+_LISTED_SHOWN = 20
 _RIGHT = frozenset(
     {"Conn", "Count", "Attempts", "Id", "Level", "Limit", "Phases", "kWh", "Duration", "Transaction"}
 )
@@ -137,6 +140,7 @@ def _directory(where: Path | None, config: StationConfig | None) -> Path:
 def _as_json(memory: Memory) -> dict[str, Any]:
     """The schema in docs/inspect.md: moments as ISO 8601 in UTC, everything else as it is named here."""
     document: dict[str, Any] = _iso(asdict(memory))
+    document |= document.pop("holdings")
     for setting in document["settings"]:
         setting["secret"] = setting["value"] is None
     return {"schema": SCHEMA_VERSION, **document}
@@ -184,9 +188,34 @@ def _show(memory: Memory) -> None:
         click.echo(f"\nAuthorization cache: {cache.count}, {newest}")
     else:
         click.echo("\nAuthorization cache: empty")
+    _show_holdings(memory)
     if memory.other:
         rows = [{"Kind": kind, "Count": str(count)} for kind, count in memory.other.items()]
         _section("Other documents", rows, None)
+
+
+def _show_holdings(memory: Memory) -> None:
+    holdings = memory.holdings
+    _section("Reservations", [_reservation(one) for one in holdings.reservations], "none")
+    entries = holdings.local_list.entries
+    title = f"Local authorization list, version {holdings.local_list.version}: {len(entries)} identifiers"
+    _section(
+        title if entries else "Local authorization list",
+        [_listed(e) for e in entries[:_LISTED_SHOWN]],
+        "empty",
+    )
+    if len(entries) > _LISTED_SHOWN:
+        click.echo(f"and {len(entries) - _LISTED_SHOWN} more; --json has them all")
+    certificates = holdings.certificates
+    waits = "a private key waits for its certificate" if certificates.requested else "none"
+    _section("Certificates", [_certificate(one) for one in certificates.held], waits)
+    if holdings.tasks:
+        _section("Firmware and uploads", [_task(one) for one in holdings.tasks], None)
+    security = holdings.security
+    if security.logged or security.waiting:
+        newest = f", newest {printable(security.last_kind or '')} {local(security.last_at)}"
+        logged = f"{security.logged} in the security log{newest if security.last_kind else ''}"
+        click.echo(f"\nSecurity events: {security.waiting} waiting for the central system, {logged}")
 
 
 def _section(title: str, rows: list[Row], otherwise: str | None) -> None:
@@ -269,6 +298,44 @@ def _profile(profile: Profile) -> Row:
         "Lasts": duration(schedule.duration_s),
         "Unit": schedule.unit,
         "Periods": ", ".join(periods) + (f", {more} more" if more > 0 else ""),
+    }
+
+
+def _reservation(one: Reservation) -> Row:
+    return {
+        "Id": str(one.id),
+        "Conn": str(one.connector),
+        "Tag": one.id_tag,
+        "Group": one.parent or "",
+        "Until": _local(one.expires_at),
+    }
+
+
+def _listed(entry: Listed) -> Row:
+    return {
+        "Tag": entry.id_tag,
+        "Status": entry.status,
+        "Group": entry.parent or "",
+        "Expires": _local(entry.expires_at),
+    }
+
+
+def _certificate(one: Held) -> Row:
+    return {
+        "Use": one.use + (", replaced" if one.replaced else ""),
+        "Subject": one.subject,
+        "Issuer": one.issuer,
+        "Serial": one.serial_number,
+        "Valid": _span(one.not_before_at, one.not_after_at),
+    }
+
+
+def _task(task: Task) -> Row:
+    return {
+        "What": task.what,
+        "Step": task.step,
+        "Request": "" if task.request_id is None else str(task.request_id),
+        "Attempts left": str(task.attempts_left),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from chargepoint.cli.holdings import KINDS, Holdings, hold
 from chargepoint.cli.sessions import Session
 from chargepoint.domain.authorization import KIND as CACHE
 from chargepoint.domain.connectors import CONNECTOR
@@ -41,7 +42,7 @@ NEWEST = 10
 """Of the transactions only so many are shown one by one."""
 
 _SAMPLE = "sample:"  # kinds that begin so hold what a running transaction's stop will carry
-_SHOWN = frozenset({REGISTRATION, CONNECTOR, CONFIGURATION, TRANSACTION, RECORD, PROFILE, CACHE})
+_SHOWN = frozenset({REGISTRATION, CONNECTOR, CONFIGURATION, TRANSACTION, RECORD, PROFILE, CACHE}) | KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Memory:
     profiles: tuple[Profile, ...]
     plans: tuple[Plan, ...]
     cache: Cache
+    holdings: Holdings
     other: Mapping[str, int]
     unreadable: tuple[str, ...]
 
@@ -175,6 +177,7 @@ def recall(
         profiles=profiles,
         plans=tuple(_plans(profiles, transactions, fitted, at, duration_s)),
         cache=_cache(list(reading.each(CACHE, _learnt))),
+        holdings=hold(reading),
         other={kind: len(keys) for kind, keys in sorted(documents.items()) if _unknown(kind) and keys},
         unreadable=tuple(dict.fromkeys(reading.unreadable)),
     )

@@ -7,21 +7,42 @@ import os
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
+from chargepoint.certificates import KEY_STORE
 from chargepoint.cli.main import main
 from chargepoint.cli.stairs import Stairs, drawn
 from chargepoint.domain.limits import Hardware, Period, Profile, Schedule, composite
 from chargepoint.domain.profiles import to_document
+from chargepoint.domain.reservations import Reservation
 from chargepoint.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
 START = 1777629600.0  # 2026-05-01 10:00:00 UTC
 AT = "--at=2026-05-01T10:00:00+00:00"
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def root_certificate(name: str) -> str:
+    """A self-signed certificate as PEM text."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    begin = datetime.fromtimestamp(START, UTC)
+    builder = x509.CertificateBuilder(
+        subject, subject, key.public_key(), 4095, begin, begin + timedelta(days=9)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -172,6 +193,38 @@ def test_a_pipe_gets_one_section_after_the_other(run: Run, full: Path) -> None:
     ]
     assert "Authorization cache: 2, newest TAG2 Blocked 2026-05-01 11:59" in sections
     assert sections[-1] == "Other documents\nKind      Count\nmoonbeam      1\n"
+
+
+def test_what_it_holds_besides_charging(run: Run, tmp_path: Path) -> None:
+    key_pem, _ = KEY_STORE.new_key("CP001", "Example")
+    chain = root_certificate("Root of all")
+    with closing(remember(tmp_path)) as store:
+        store.put("reservation", "7", Reservation(7, 0, "ANN", START + 3600, "FAMILY").document())
+        for n in range(25):
+            store.put("local_list", f"card{n:02d}", {"status": "Blocked", "expiry_at": START})
+        store.put("local_list_version", "", {"version": 12})
+        use = "CentralSystemRootCertificate"
+        store.put("root_certificate", f"{use} x", {"use": use, "pem": chain, "file": True})
+        store.put("pending_key", "", {"key": key_pem, "promised": True})
+        store.put("security_log", "00000001", {"start": 1, "entries": [[START, "StartupOfTheDevice", ""]]})
+        store.put("security_event", "00000001", {"type": "FirmwareUpdated", "at": START, "tech_info": ""})
+        store.commit()
+    text = run(tmp_path)[1]
+    lines = [words(line) for line in text.splitlines()]
+    assert "7 0 ANN FAMILY 2026-05-01 13:00" in lines
+    assert "Local authorization list, version 12: 25 identifiers" in lines
+    assert "card00 Blocked 2026-05-01 12:00" in lines
+    assert "and 5 more; --json has them all" in lines
+    assert any(line.startswith("central system CN=Root of all CN=Root of all") for line in lines)
+    assert (
+        "Security events: 1 waiting for the central system, 1 in the security log,"
+        " newest StartupOfTheDevice 2026-05-01 12:00"
+    ) in lines
+    assert "PRIVATE" not in text + run(tmp_path, "--json")[1]
+    found = seen(run, tmp_path)
+    assert len(found["local_list"]["entries"]) == 25
+    assert found["certificates"]["requested"] is True
+    assert found["other"] == {}
 
 
 def test_no_secret_is_shown_in_any_form(run: Run, full: Path) -> None:
