@@ -442,6 +442,7 @@ INFOS = st.lists(st.sampled_from([AC, AC, AC_1P, DC]), min_size=2, max_size=4)
 EVENT = st.sampled_from(["arrive", "leave", "maximum", "own", "wait", "wait"])
 
 
+@pytest.mark.search
 @given(INFOS, st.lists(EVENT, min_size=5, max_size=25), st.integers(0, 2**32))
 def test_the_sum_never_exceeds_the_maximum(infos: list[EvseInfo], events: list[str], seed: int) -> None:
     """Neither offered, at any instant, nor drawn when anything is raised, with vehicles up to 5 s slow."""

@@ -569,6 +569,7 @@ CAMPAIGN = "CAMPAIGN" in os.environ
 EXAMPLES = 12_000 if CAMPAIGN else 300
 
 
+@pytest.mark.search
 @pytest.mark.timeout(3600 if CAMPAIGN else 60)
 def test_composite_is_what_a_look_at_every_tick_finds() -> None:
     search(ours, EXAMPLES)
@@ -653,6 +654,7 @@ def test_the_search_finds_a_planted_error(error: Answer) -> None:
         search(error, 3000, phases=[Phase.generate])
 
 
+@pytest.mark.search
 @settings(max_examples=EXAMPLES // 2, derandomize=not CAMPAIGN, database=None, deadline=None,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(questions())
@@ -693,6 +695,7 @@ def whole(moment: float | None) -> bool:
     return moment is None or moment == math.floor(moment)
 
 
+@pytest.mark.search
 @settings(max_examples=EXAMPLES // 2, derandomize=not CAMPAIGN, database=None, deadline=None,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(questions())

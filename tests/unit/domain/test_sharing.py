@@ -221,6 +221,7 @@ def search(method: Allocate, examples: int, phases: Sequence[Phase] = tuple(Phas
     property_holds()
 
 
+@pytest.mark.search
 @pytest.mark.timeout(3600 if CAMPAIGN else 60)
 def test_shares_keep_every_maximum_and_waste_nothing() -> None:
     search(allocate, 20_000 if CAMPAIGN else 500)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,6 +124,7 @@ def check_instant(instant: Instant, info: EvseInfo) -> None:
     assert power_w <= instant["Power.Offered", None] + 0.1
 
 
+@pytest.mark.search
 @given(st.one_of(AC_CASES, AC_CASES, DC_CASES), SOCS, STEPS)
 def test_values_of_one_instant_and_over_time_agree(
     case: tuple[EvseInfo, str], soc: float, steps: list[tuple[int, float]]

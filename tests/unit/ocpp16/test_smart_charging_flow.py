@@ -493,6 +493,7 @@ def enforced_a(bench: Bench) -> float:
     return min(limit.current_a, limit.power_w * info.max_current_a / info.max_power_w)
 
 
+@pytest.mark.search
 @given(st.lists(profiles(), min_size=1, max_size=5), st.integers(0, 900), INFOS)
 def test_a_composite_schedule_is_what_is_offered_as_time_passes(
     installed: list[tuple[int, dict[str, Any]]], wait_s: int, info: EvseInfo
