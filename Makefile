@@ -15,10 +15,10 @@ run: $(READY) ## watch two cars charge at the embedded central system, 60 times 
 	@$(BIN)/chargepoint demo $(ARGS)
 
 test: $(READY) ## unit, contract, integration and end-to-end tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 $(ARGS)
 
-test-fast: $(READY) ## unit and contract tests without the random searches, in seconds
-	@$(BIN)/python -m pytest -n 2 -m 'not search and not campaign and not bench and not soak and not hardware' tests/unit tests/contract $(ARGS)
+test-fast: $(READY) ## unit and contract tests without random searches and emulated devices, in seconds
+	@$(BIN)/python -m pytest -n 2 -m 'not search and not emulated and not campaign and not bench and not soak and not hardware' tests/unit tests/contract $(ARGS)
 
 conformance: $(READY) ## run the certification cases and write docs/conformance.md
 	@$(BIN)/python -m pytest tests/conformance -k test_tc_ -n 2 --conformance-page docs/conformance.md $(ARGS)
@@ -46,9 +46,10 @@ campaign: $(READY) ## long random searches: minutes to an hour
 soak: $(READY) ## hours of running under faults
 	@$(BIN)/python -m pytest tests -m soak -s --timeout=0 $(ARGS)
 
-docs: $(READY) ## write docs/configuration.md and docs/demo.svg anew
+docs: $(READY) ## write docs/configuration.md, docs/demo.svg and docs/wiring anew
 	@$(BIN)/python -m chargepoint.config.reference docs/configuration.md
 	@$(BIN)/python docs/demo_picture.py docs/demo.svg
+	@$(BIN)/python docs/wiring_pictures.py docs/wiring
 
 clean: ## remove .venv and everything else that was made
 	@rm -rf .venv build dist tests/interop/.build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -19,12 +19,16 @@ from hal.api import NOTHING, DeviceError, Evse, Fault
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import Vehicle, vehicle_from
+from hal.site import FedSiteMeter, SimulatedSiteMeter
 
 CALLERROR_CODES = frozenset(ERROR_CODES.values())
 """What `override` may answer instead of a result, in the wire's spelling."""
 
 FIRMWARE_STEPS = ("download", "signature", "install")
 """Where `firmware_outcome` can make an update fail."""
+
+NOMINAL_V = 230.0
+"""Turns a power fed for the whole site into a current."""
 
 Reply = dict[str, Any]
 
@@ -81,6 +85,7 @@ VERBS: dict[str, dict[str, Field]] = {
         "energy_wh": Field(NUMBER, minimum=0),
         "voltage_v": Field(NUMBER, minimum=0),
     },
+    "site": {"current_a": Field((list, *NUMBER)), "power_w": Field(NUMBER), "silent": Field(bool)},
     "network": {"online": Field(bool, required=True)},
     "data_transfer": {
         "vendor_id": Field(str, required=True, length=255),
@@ -210,6 +215,31 @@ class Actions:
         if voltage_v is not None:
             evse.set_supply(float(voltage_v))
 
+    def _site(
+        self,
+        current_a: list[float] | float | None = None,
+        power_w: float | None = None,
+        silent: bool | None = None,
+    ) -> None:
+        site = self._station.site
+        if site is None:
+            raise ActionError("bad_state", "the configuration has no site")
+        if (current_a is None) == (power_w is None) and (silent is None or power_w is not None):
+            raise ActionError("bad_argument", "site: say either current_a or power_w, or silent")
+        if power_w is not None:
+            current_a = power_w / (NOMINAL_V * site.limit.settings.phases)
+        if isinstance(site.meter, SimulatedSiteMeter):
+            if current_a is not None:
+                site.meter.set_house(current_a)
+            if silent is not None:
+                site.meter.silent = silent
+        elif not isinstance(site.meter, FedSiteMeter):
+            raise ActionError("bad_state", "the site meter is real hardware: it shows what is true")
+        elif current_a is None or silent is not None:
+            raise ActionError("bad_argument", "site: a fed meter is told current_a or power_w")
+        else:
+            site.meter.feed(current_a)
+
     def _power(self, on: bool) -> None:
         self._station.power(on)
 
@@ -293,12 +323,14 @@ class Actions:
     def _status(self) -> Reply:
         station = self._station
         charge_point = station.charge_point
+        site = {} if station.site is None else {"site": station.site.status()}
         return {
             "online": station.link.online,
             "registration": charge_point.boot.registration.value,
             "now": format_time(charge_point.time.utc()),
             "queued": charge_point.outbox.queued,
             "connectors": [self._connector_status(n) for n in range(1, len(station.evses) + 1)],
+            **site,
         }
 
     def _connector_status(self, n: int) -> Reply:

@@ -16,6 +16,7 @@ from chargepoint.diagnostics import Diagnostics
 from chargepoint.domain import chance
 from chargepoint.domain.outside import FirmwareOutcome, Outside
 from chargepoint.domain.ports import Store
+from chargepoint.domain.site import SiteSettings
 from chargepoint.domain.transaction import KIND as TRANSACTION
 from chargepoint.errors import ConfigError, LinkError
 from chargepoint.installer import CommandInstaller, SimulatedInstaller
@@ -36,11 +37,13 @@ from chargepoint.ocpp16.security.connection import Factory as FactorySecurity
 from chargepoint.ocpp16.security.provided import Provided
 from chargepoint.ocpp16.security.vault import CENTRAL_SYSTEM
 from chargepoint.rpc import frames
+from chargepoint.site import Site, settings_of
 from chargepoint.store import SUFFIX, SqliteStore, file_name
 from chargepoint.transfer import RealTransfers, SimulatedTransfers, trusting
 from hal import registry
 from hal.api import Clock, Evse, Fault, TagReader, Timer
 from hal.clock import SteppedClock, WallClock
+from hal.site import SiteSpec
 
 log = logging.getLogger("chargepoint")
 
@@ -63,6 +66,7 @@ class StationType:
         "keeps_log",
         "security",
         "shared_reader",
+        "site",
         "tls",
     )
 
@@ -72,6 +76,10 @@ class StationType:
         self.infos = tuple(connector.info for connector in config.connectors)
         self.factory = FactoryConfiguration(config.ocpp, self.infos)
         self.boot_payload = _boot_payload(config)
+        self.site: SiteSettings | None = None
+        if config.site is not None:
+            rotations: Any = self.factory.typed["ConnectorPhaseRotation"]
+            self.site = settings_of(config.site, self.infos, rotations)
         own_readers = sum(connector.reader is not None for connector in config.connectors)
         self.shared_reader = len(config.connectors) - own_readers > 1
         reconnect = config.csms.reconnect
@@ -153,6 +161,7 @@ class Station:
         "_ended",
         "_faults",
         "_last_reports",
+        "_lost_readers",
         "_mains",
         "_refusal",
         "_restart_timer",
@@ -166,10 +175,12 @@ class Station:
         "evses",
         "failed_attempts",
         "identity",
+        "leave",
         "link",
         "outside",
         "overrides",
         "readers",
+        "site",
         "store",
         "type",
         "wire",
@@ -188,16 +199,19 @@ class Station:
         self._drawn = 0  # how often chance decided about a wait before connecting
         self._watchers: tuple[Watcher, ...] = ()
         self._faults: tuple[Fault, ...] = ()
+        self._lost_readers: dict[int | None, Fault] | None = None  # by connector, None: the station's
         self._last_reports: dict[int, Report] = {}
         self._mains = True
         self._silent = False  # between two lives, or without mains
         self._ended: Callable[[], None] | None = None
         self._restart_timer: Timer | None = None
         self._refusal: str | None = None  # the kind of failure already explained
+        self.leave: Callable[[], None] | None = None  # ends this process, which something starts again
         self.failed_attempts = 0
         self.overrides: dict[str, dict[str, str]] = {}  # answers a script decided, kept over restarts
         self.evses = self._open_evses()
         self.readers = self._open_readers()
+        self.site = self._open_site()
         self.link = WebSocketLink(
             type.link_settings(identity, url, type.security.credentials),
             self,
@@ -272,7 +286,15 @@ class Station:
     def _open_reader(self, config: DriverConfig, connector_id: int | None) -> TagReader:
         reader = registry.open_reader(_settings(config), self.clock)
         reader.on_tag = lambda id_tag: self.tag_presented(id_tag, connector_id)
+        reader.on_fault = lambda fault: self._reader_changed(connector_id, fault)
         return reader
+
+    def _open_site(self) -> Site | None:
+        config, settings = self.type.config.site, self.type.site
+        if config is None or settings is None:
+            return None
+        spec = SiteSpec(_settings(config.meter), settings.phases, settings.poll_s, self.evses, settings.lines)
+        return Site(settings, registry.open_site_meter(spec, self.clock), self.clock, self)
 
     def _jitter(self) -> float:
         self._drawn += 1
@@ -298,8 +320,11 @@ class Station:
             last_reports=self._last_reports,
             provided=self.type.provided,
             factory_security=self.type.security,
+            vouched=self._vouched if self.readers else None,
         )
-        charge_point.connectors.faults = self._faults
+        charge_point.connectors.faults = self._all_faults()
+        if self.site is not None:
+            charge_point.connectors.site = self.site.limit
         charge_point.overrides = self.overrides or None
         charge_point.on_restart = self.restart
         charge_point.on_proven = self._proven
@@ -331,6 +356,8 @@ class Station:
                 self.charge_point.security_events.store_recovered()
             self.charge_point.start()
             self._renew_settings()
+        if self.site is not None:
+            self.site.start()
         self.link.start()
 
     def _store_notice(self, notice: str) -> None:
@@ -374,9 +401,11 @@ class Station:
         self.charge_point.close()
         self.link.pause()
         self._tell("reboot", {"reason": reason})
-        if self._mains:
-            reboot_s = self.type.config.behaviour.reboot_s
-            self._restart_timer = self.clock.call_at(self.clock.now() + reboot_s, self._come_up)
+        behaviour = self.type.config.behaviour
+        if reason == "HardReset" and behaviour.hard_reset == "exit" and self.leave is not None:
+            self.leave()
+        elif self._mains:
+            self._restart_timer = self.clock.call_at(self.clock.now() + behaviour.reboot_s, self._come_up)
 
     def _come_up(self) -> None:
         """Boot again after a restart or when the mains are back."""
@@ -413,6 +442,8 @@ class Station:
         self.link.close(1001)
         self.outside.transfers.close()
         self.outside.installer.close()
+        if self.site is not None:
+            self.site.close()
         for reader in self.readers:
             reader.close()
         for evse in self.evses:
@@ -439,9 +470,28 @@ class Station:
     def set_faults(self, faults: tuple[Fault, ...]) -> None:
         """What is wrong with the station as a whole, connector 0."""
         self._faults = faults
+        self._faults_changed()
+
+    def _reader_changed(self, connector_id: int | None, fault: Fault | None) -> None:
+        """A card reader is lost, a warning of the station as a whole, or (None) back."""
+        lost = self._lost_readers or {}
+        lost.pop(connector_id, None)
+        if fault is not None:
+            lost[connector_id] = fault
+        self._lost_readers = lost or None
+        self._faults_changed()
+
+    def _vouched(self, id_tag: str) -> bool:
+        """A whitelist counts for the whole station, whichever reader it belongs to."""
+        return any(reader.vouches(id_tag) for reader in self.readers)
+
+    def _all_faults(self) -> tuple[Fault, ...]:
+        return (*self._faults, *(self._lost_readers or {}).values())
+
+    def _faults_changed(self) -> None:
         if not self._silent:
             with self.charge_point.turn as turn:
-                self.charge_point.connectors.faults = faults
+                self.charge_point.connectors.faults = self._all_faults()
                 self.charge_point.statuses.refresh(0)
                 turn.settle_all()
 

@@ -202,6 +202,10 @@ class TagReader(Protocol):
     """A card reader; identifiers are upper-case hex, at most 20 characters, de-duplicated."""
 
     on_tag: Callable[[str], None] | None
+    on_fault: Callable[[Fault | None], None] | None  # told that the reader is lost, and None once it is back
+
+    def vouches(self, id_tag: str) -> bool:
+        """The reader has a list of its own of who may charge, and this identifier is on it."""
 
     def close(self) -> None:
         """Let go of the hardware; idempotent, never raises."""

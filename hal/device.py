@@ -8,14 +8,15 @@ passes off an old value as fresh (`read_at` tells), never turns an error into 0.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hal.api import DeviceError, DeviceTimeout, Fault, PilotState, Unsupported
 
 __all__ = [
+    "AttendedEvse",
     "Capability",
     "ControllerInfo",
     "ControllerStatus",
@@ -25,11 +26,14 @@ __all__ = [
     "DeviceTimeout",
     "EnergyMeter",
     "EvseController",
+    "FastRelay",
     "MeterSnapshot",
     "PilotBoard",
     "PilotSample",
     "Relay",
+    "SamplingBoard",
     "TokenReader",
+    "TripLine",
     "Unsupported",
 ]
 
@@ -101,6 +105,7 @@ class MeterSnapshot:
     power_phase_w: tuple[float | None, ...] = ()
     frequency_hz: float | None = None
     power_factor: float | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,27 @@ class Relay(Protocol):
         """True while the main contacts are closed; None without a mirror contact."""
 
 
+@runtime_checkable
+class FastRelay(Relay, Protocol):
+    """A relay that can be opened without waiting."""
+
+    def drop(self) -> None:
+        """Open now; from any thread, never blocks, never raises."""
+
+
+class TripLine(Protocol):
+    """The auxiliary contact of a residual current device, whose main contact opens the coil by itself."""
+
+    async def open(self) -> None:
+        """Take the line."""
+
+    async def close(self) -> None:
+        """Let go of it; idempotent, never raises."""
+
+    async def tripped(self) -> bool:
+        """True while the device is tripped, or the wire broken."""
+
+
 class PilotBoard(Protocol):
     """A bare pilot generator and its measuring side; the order of things is up to whoever drives it."""
 
@@ -201,6 +227,25 @@ class PilotBoard(Protocol):
 
     async def sample(self) -> PilotSample:
         """Measure now."""
+
+
+@runtime_checkable
+class SamplingBoard(PilotBoard, Protocol):
+    """A board that also reports measurements by itself, so that leaving C waits for nobody's poll."""
+
+    on_sample: Callable[[PilotSample], None] | None
+    """Called with a measurement, from any thread."""
+
+
+@runtime_checkable
+class AttendedEvse(Protocol):
+    """What a `hal.api.Evse` with tasks on the event loop offers to whoever starts and ends the program."""
+
+    async def opened(self) -> None:
+        """Wait until the hardware answered, or did not, for the first time."""
+
+    async def released(self) -> None:
+        """Wait until `close` has left the hardware in its safe state, or could not."""
 
 
 class TokenReader(Protocol):

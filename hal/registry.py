@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hal.api import Clock, Evse, EvseInfo, TagReader
+from hal.serial.settings import SerialSettings
+from hal.whitelist import Whitelist
+
+if TYPE_CHECKING:
+    from hal.device import TokenReader
+    from hal.site import SiteMeter, SiteSpec
 
 Settings = Mapping[str, Any]
 """`driver`, and whatever else that driver understands."""
@@ -23,7 +30,7 @@ class ConnectorSpec:
     info: EvseInfo
     evse: Settings
     meter: Settings
-    energy_wh: float = 0.0  # where a simulated register resumes
+    energy_wh: float = 0.0  # the register's last known value: a simulated one resumes there, none goes below
 
 
 def driver_names() -> tuple[str, ...]:
@@ -31,14 +38,69 @@ def driver_names() -> tuple[str, ...]:
     return tuple(sorted(_EVSES))
 
 
+def real_driver_names() -> tuple[str, ...]:
+    """Those of them that come with the package and need a real meter beside them."""
+    return _REAL
+
+
+def meter_names() -> tuple[str, ...]:
+    """The drivers of connectors' meters, in alphabetical order."""
+    from hal.modbus.meter import meter_names
+
+    return tuple(sorted({*_METERS_OF_SIMULATED, "controller", *meter_names()}))
+
+
 def open_evse(spec: ConnectorSpec, clock: Clock) -> Evse:
     """The connector that `spec` describes. Raises `ValueError` for unknown drivers or settings."""
     return _EVSES[_driver("evse", spec.evse, _EVSES)](spec, clock)
 
 
+def reader_names() -> tuple[str, ...]:
+    """The drivers of card readers, in alphabetical order."""
+    return tuple(sorted(_READERS))
+
+
 def open_reader(settings: Settings, clock: Clock) -> TagReader:
     """The card reader that `settings` describe. Raises `ValueError` for unknown drivers or settings."""
     return _READERS[_driver("reader", settings, _READERS)](settings, clock)
+
+
+def site_meter_names() -> tuple[str, ...]:
+    """The drivers of a site's meter, in alphabetical order."""
+    from hal.modbus.meter import meter_names
+
+    return tuple(sorted({*_SITE_METERS, *meter_names()}))
+
+
+def open_site_meter(spec: SiteSpec, clock: Clock) -> SiteMeter:
+    """The meter of a site. Raises `ValueError` for unknown drivers or settings."""
+    return _SITE_METERS.get(_driver("meter", spec.meter, site_meter_names()), _polled_site_meter)(spec, clock)
+
+
+def _simulated_site_meter(spec: SiteSpec, clock: Clock) -> SiteMeter:
+    from hal.site import SimulatedSiteMeter
+
+    load = dict(spec.meter)
+    base_load_a = load.pop("base_load_a", 0.0)
+    _refuse_others("meter", load)
+    try:
+        return SimulatedSiteMeter(spec, clock, base_load_a)
+    except ValueError as error:
+        raise ValueError(f"meter: base_load_a: {error}") from None
+
+
+def _fed_site_meter(spec: SiteSpec, clock: Clock) -> SiteMeter:
+    from hal.site import FedSiteMeter
+
+    _refuse_others("meter", spec.meter)
+    return FedSiteMeter(clock, spec.phases)
+
+
+def _polled_site_meter(spec: SiteSpec, clock: Clock) -> SiteMeter:
+    from hal.modbus.meter import open_meter
+    from hal.site import PolledSiteMeter
+
+    return PolledSiteMeter(open_meter(spec.meter, clock), clock, spec.phases, spec.poll_s)
 
 
 def _simulated_evse(spec: ConnectorSpec, clock: Clock) -> Evse:
@@ -50,15 +112,101 @@ def _simulated_evse(spec: ConnectorSpec, clock: Clock) -> Evse:
     return SimulatedEvse(spec.info, clock, energy_wh=spec.energy_wh)
 
 
+def _evse_wb(spec: ConnectorSpec, clock: Clock) -> Evse:
+    from hal.polled_drivers import open_evse_wb
+
+    return open_evse_wb(spec, clock)
+
+
+def _phoenix(spec: ConnectorSpec, clock: Clock) -> Evse:
+    from hal.polled_drivers import open_phoenix
+
+    return open_phoenix(spec, clock)
+
+
+def _openevse(spec: ConnectorSpec, clock: Clock) -> Evse:
+    from hal.serial.openevse import open_openevse
+
+    return open_openevse(spec, clock)
+
+
+def _relay(spec: ConnectorSpec, clock: Clock) -> Evse:
+    from hal.gpio.connector import open_relay
+
+    return open_relay(spec, clock)
+
+
 def _simulated_reader(settings: Settings, clock: Clock) -> TagReader:
     from hal.simulated.reader import SimulatedReader
 
-    _refuse_others("reader", settings)
-    return SimulatedReader()
+    own = SerialSettings("reader", settings)
+    whitelist, others = _whitelist(own)
+    own.finish()
+    return SimulatedReader(whitelist, others=others)
 
 
-_EVSES: Mapping[str, Callable[[ConnectorSpec, Clock], Evse]] = {"simulated": _simulated_evse}
-_READERS: Mapping[str, Callable[[Settings, Clock], TagReader]] = {"simulated": _simulated_reader}
+def _rdm6300(settings: Settings, clock: Clock) -> TagReader:
+    from hal.serial.rdm6300 import Rdm6300
+
+    own = SerialSettings("reader", settings)
+    return _attended(Rdm6300(own.text("port", _SERIAL_PORT)), own)
+
+
+def _pn532(settings: Settings, clock: Clock) -> TagReader:
+    from hal.serial.pn532 import Pn532
+
+    own = SerialSettings("reader", settings)
+    port = own.text("port", _SERIAL_PORT)
+    return _attended(Pn532(port, random_ids=own.choice("random_ids", "ignore", "accept") == "accept"), own)
+
+
+def _keyboard(settings: Settings, clock: Clock) -> TagReader:
+    from hal.serial.keyboard import FORMATS, KeyboardReader
+
+    own = SerialSettings("reader", settings)
+    port = own.text("port", "the keyboard (ls /dev/input/by-id)")
+    return _attended(KeyboardReader(port, own.choice("format", *FORMATS)), own)
+
+
+def _attended(reader: TokenReader, own: SerialSettings) -> TagReader:
+    from hal.reading import AttendedReader
+
+    whitelist, others = _whitelist(own)
+    own.finish()
+    return AttendedReader(reader, whitelist=whitelist, others=others)
+
+
+def _whitelist(own: SerialSettings) -> tuple[Whitelist | None, bool]:
+    """The list of a reader, and whether cards that are not on it are handed on."""
+    path = own.optional_text("whitelist", "a file with one identifier per line is wanted")
+    if path is None:
+        return None, True
+    others = own.choice("others", "ask", "ignore") == "ask"
+    try:
+        return Whitelist(Path(path)), others
+    except ValueError as error:
+        raise ValueError(f"reader: {error}") from None
+
+
+_EVSES: Mapping[str, Callable[[ConnectorSpec, Clock], Evse]] = {
+    "evse-wb": _evse_wb,
+    "openevse": _openevse,
+    "phoenix": _phoenix,
+    "relay": _relay,
+    "simulated": _simulated_evse,
+}
+_REAL = ("evse-wb", "openevse", "phoenix", "relay")
+_READERS: Mapping[str, Callable[[Settings, Clock], TagReader]] = {
+    "simulated": _simulated_reader,
+    "keyboard": _keyboard,
+    "pn532": _pn532,
+    "rdm6300": _rdm6300,
+}
+_SERIAL_PORT = "the serial port (ls /dev/serial/by-id)"
+_SITE_METERS: Mapping[str, Callable[[SiteSpec, Clock], SiteMeter]] = {
+    "simulated": _simulated_site_meter,
+    "fed": _fed_site_meter,
+}
 _METERS_OF_SIMULATED = ("simulated",)
 
 

@@ -26,6 +26,7 @@ from chargepoint.trace import MASK
 
 if TYPE_CHECKING:
     from chargepoint.config import StationConfig
+    from chargepoint.domain.site import SiteSettings
 
 SCHEMA_VERSION = "1.0"
 
@@ -97,6 +98,7 @@ def inspect(
             infos=[] if config is None else [connector.info for connector in config.connectors],
             at=at,
             duration_s=max(1, round(hours * 3600)),
+            site=_site(config),
         )
         for what in memory.unreadable:
             click.echo(f"{path}: {printable(what)} cannot be read", err=True)
@@ -124,6 +126,14 @@ def _config(config_file: Path | None) -> StationConfig | None:
     from chargepoint.config import load  # pydantic costs more than everything else here
 
     return load(config_file)
+
+
+def _site(config: StationConfig | None) -> SiteSettings | None:
+    if config is None or config.site is None:
+        return None
+    from chargepoint.site import settings_of
+
+    return settings_of(config.site, [connector.info for connector in config.connectors], ())
 
 
 def _directory(where: Path | None, config: StationConfig | None) -> Path:

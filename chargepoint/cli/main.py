@@ -41,6 +41,15 @@ COMMANDS: Mapping[str, _Lazy] = {
     "inspect": _Lazy(
         "chargepoint.cli.inspect:inspect", "Show all a station remembers, and the limits to expect."
     ),
+    "hardware": _Lazy(
+        "chargepoint.cli.hardware:hardware",
+        "Controllers, meters, card readers: find, read, check, switch off.",
+    ),
+    "emulate": _Lazy(
+        "chargepoint.cli.emulate:emulate",
+        "Be such devices, on a pseudo terminal or TCP, for tests without any.",
+    ),
+    "service": _Lazy("chargepoint.cli.service:service", "Run a station as a service of systemd."),
     "config": _Lazy("chargepoint.cli.config:config", "Print an example, check a configuration file."),
 }
 
@@ -104,7 +113,7 @@ def _version() -> str:
     help="Show the version and exit.",
 )
 def command() -> None:
-    """An OCPP 1.6-J charging station in software, in this version with simulated hardware."""
+    """An OCPP 1.6-J charging station in software, for real hardware and simulated."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

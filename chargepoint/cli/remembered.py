@@ -15,6 +15,7 @@ from chargepoint.domain.limits import (
     PHASES,
     Charging,
     Hardware,
+    Maximum,
     Profile,
     Unit,
     composite,
@@ -24,6 +25,7 @@ from chargepoint.domain.limits import (
 from chargepoint.domain.ports import Document
 from chargepoint.domain.profiles import KIND as PROFILE
 from chargepoint.domain.profiles import from_document
+from chargepoint.domain.site import SiteSettings
 from chargepoint.domain.transaction import KIND as TRANSACTION
 from chargepoint.domain.transaction import Transaction
 from chargepoint.ocpp16.configuration import KIND as CONFIGURATION
@@ -146,11 +148,12 @@ def recall(
     infos: Sequence[EvseInfo],
     at: float,
     duration_s: int,
+    site: SiteSettings | None = None,
 ) -> Memory:
     """Read everything a store holds; what cannot be read, by damage or by a later version, is named.
 
-    `factory_values` and `infos` come from the configuration file, None without one; a station that knows more
-    connectors than `infos` has more like the last.
+    `factory_values`, `infos` and `site` come from the configuration file, None without one; a station that
+    knows more connectors than `infos` has more like the last.
     """
     reading = _Reading(documents)
     transactions = list(reading.each(TRANSACTION, lambda key, document: Transaction.from_document(document)))
@@ -175,7 +178,7 @@ def recall(
         charges=_charges(reading, station),
         queue=tuple(_queue(list(reading.each(RECORD, _record)))),
         profiles=profiles,
-        plans=tuple(_plans(profiles, transactions, fitted, at, duration_s)),
+        plans=tuple(_plans(_Outlook(profiles, transactions, fitted, at, site), duration_s)),
         cache=_cache(list(reading.each(CACHE, _learnt))),
         holdings=hold(reading),
         other={kind: len(keys) for kind, keys in sorted(documents.items()) if _unknown(kind) and keys},
@@ -271,15 +274,8 @@ def _cache(entries: Sequence[tuple[float, str, str]]) -> Cache:
 # --- composite schedules ----------------------------------------------------------------------------
 
 
-def _plans(
-    profiles: Sequence[Profile],
-    transactions: Sequence[Transaction],
-    infos: Sequence[EvseInfo],
-    at: float,
-    duration_s: int,
-) -> Iterator[Plan]:
+def _plans(outlook: _Outlook, duration_s: int) -> Iterator[Plan]:
     """The schedules of connectors 1 to n, equal ones once, and last of connector 0 where it is another."""
-    outlook = _Outlook(profiles, transactions, infos, at)
     plans: dict[tuple[Step, ...], list[int]] = {}
     for n in outlook.hardwares:
         plans.setdefault(outlook.steps(n, duration_s), []).append(n)
@@ -295,9 +291,9 @@ def _same_limits(some: Sequence[Step], others: Sequence[Step]) -> bool:
 
 
 class _Outlook:
-    """What the installed profiles let the connectors expect from a moment on (OCPP 1.6 §5.7)."""
+    """What the installed profiles and the site let the connectors expect from a moment on (OCPP 1.6 §5.7)."""
 
-    __slots__ = ("_at", "_charging", "_profiles", "hardwares", "unit")
+    __slots__ = ("_at", "_charging", "_profiles", "_site", "hardwares", "unit")
 
     def __init__(
         self,
@@ -305,7 +301,9 @@ class _Outlook:
         transactions: Sequence[Transaction],
         infos: Sequence[EvseInfo],
         at: float,
+        site: SiteSettings | None,
     ) -> None:
+        self._site = site
         self._profiles = profiles
         self._at = at
         self._charging = {t.connector: Charging(t.key, t.started_at) for t in transactions if t.running}
@@ -320,7 +318,14 @@ class _Outlook:
     def steps(self, connector_id: int, duration_s: int) -> tuple[Step, ...]:
         """Each step with what makes it so."""
         periods = composite(
-            self._profiles, connector_id, self._charging, self.hardwares, self.unit, self._at, duration_s
+            self._profiles,
+            connector_id,
+            self._charging,
+            self.hardwares,
+            self.unit,
+            self._at,
+            duration_s,
+            self._installation(connector_id),
         )
         return tuple(
             Step(
@@ -339,8 +344,22 @@ class _Outlook:
         charging = {n: self._charging.get(n) or Charging(None, self._at) for n in self.hardwares}
         alone = composite(own, connector_id, charging, self.hardwares, self.unit, moment, 1)[0].limit
         if limit < alone:
+            site = self._installation(connector_id)
+            if site is not None and limit < self._by_profiles(connector_id, moment):
+                return site.because
             return station_maximum(self._profiles, moment).because
         if connector_id == 0:
             return "the sum of the connectors"
         hardware = self.hardwares[connector_id]
         return connector_allowance(own, connector_id, charging[connector_id], hardware, moment).because
+
+    def _by_profiles(self, connector_id: int, moment: float) -> float:
+        """The limit at one moment as if there were no site."""
+        charging, hardwares = self._charging, self.hardwares
+        return composite(self._profiles, connector_id, charging, hardwares, self.unit, moment, 1)[0].limit
+
+    def _installation(self, connector_id: int) -> Maximum | None:
+        """What the site leaves all connectors together, with this one busy (0: all of them)."""
+        if self._site is None:
+            return None
+        return self._site.expected(connector_id, len(self.hardwares), self._charging)

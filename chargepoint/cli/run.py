@@ -123,7 +123,8 @@ def run(
         "trace": trace,
     }
     if drive is None:
-        drive = config.csms.url is None and control is None
+        simulated = all(connector.evse.driver == "simulated" for connector in config.connectors)
+        drive = config.csms.url is None and control is None and simulated
     if control is not None:
         return run_async(_controlled(config, running_options, duration_s, drive))
     return run_async(_watched(config, running_options, duration_s, frames, drive))
@@ -151,7 +152,8 @@ async def _controlled(
         {"protocol": PROTOCOL_VERSION, "identity": station.identity, "version": _version()},
     )
     visitor = Visitor(station, default_vehicle(config), running.seed, say) if drive else None
-    station.start()
+    station.leave = pipe.stop
+    running.start()
     if visitor is not None:
         visitor.start()
     if duration_s is not None:
@@ -184,7 +186,7 @@ async def _watched(
     running.catch_signals(interrupted)
     for line in _beginning(config, station, running, drive):
         printer(line)
-    station.start()
+    running.start()
     if visitor is not None:
         visitor.start()
     await _until_the_end(running, duration_s)
@@ -218,7 +220,7 @@ def _beginning(config: StationConfig, station: Station, running: Running, drive:
     lines.append(_where(station))
     if drive:
         lines.append("A simulated driver comes, charges and leaves, again and again.")
-    else:
+    elif any(connector.evse.driver == "simulated" for connector in config.connectors):
         lines.append(
             "Nothing is plugged in: --drive sends a simulated driver, --control stdio takes commands."
         )

@@ -9,24 +9,29 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from chargepoint.cli.options import ClockChoice
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.domain.ports import Store
+from chargepoint.errors import ConfigError
 from chargepoint.ocpp16.times import format_time
 from chargepoint.station import Station, StationType, assemble
 from chargepoint.store import MemoryStore, SqliteStore
+from chargepoint.systemd import Notifier, Status, Watchdog
 from chargepoint.trace import Trace
-from hal.api import Clock
+from hal.api import Clock, Evse
 from hal.clock import ScaledClock, SteppedClock, WallClock
+from hal.device import AttendedEvse
+from hal.registry import real_driver_names
 from hal.simulated.vehicle import Vehicle, vehicle_from
 
 LINGER_S = 0.02
 """How long a stepped clock waits after each frame for a central system that is not ours."""
 
 SAME_SIGNAL_S = 0.1
+HARDWARE_WITHIN_S = 5.0
 INTERRUPTED = 130  # 128 + SIGINT
 
 
@@ -93,6 +98,8 @@ class Running:
         )
         self._trace_path = trace
         self._trace: Trace | None = None
+        self._notifier = Notifier.from_environment(os.environ)
+        self._watchdog: Watchdog | None = None
 
     async def open(self) -> Station:
         """Start the embedded central system if there is no other, and assemble the station."""
@@ -100,18 +107,52 @@ class Running:
             await self.csms.start()
         url = self.config.csms.url or (self.csms.url if self.csms is not None else "")
         store = open_store(self.config, self.config.identity)
-        self.station = assemble(
-            StationType(self.config, keeps_log=True),
-            store,
-            self.clock,
-            WallClock(),
-            url=str(url),
-            seed=self.seed,
-        )
+        self._check_clock()
+        try:
+            self.station = assemble(
+                StationType(self.config, keeps_log=True),
+                store,
+                self.clock,
+                WallClock(),
+                url=str(url),
+                seed=self.seed,
+            )
+        except ValueError as error:  # only the drivers know their settings
+            raise ConfigError([str(error)]) from error
         if self._trace_path is not None:
             self._trace = Trace(self._trace_path, self.config.identity)
             self.station.watch(self._record)
+        self.station.leave = lambda: self.stop("hard reset")
+        if self._notifier is not None:
+            self.station.watch(Status(self._notifier.tell).event)
+        await self._hardware(lambda evse: evse.opened())
         return self.station
+
+    def start(self) -> None:
+        """Start the station, and say so to whoever manages services."""
+        self.station.start()
+        if self._notifier is not None:
+            self._notifier.tell("READY=1", f"STATUS=connecting to {self.station.link.settings.url}")
+            if self._notifier.watchdog_s is not None:
+                self._watchdog = Watchdog(self._notifier.tell, self._notifier.watchdog_s, self.station.evses)
+
+    def _check_clock(self) -> None:
+        """Vehicles and contactors know one time only."""
+        for n, connector in enumerate(self.config.connectors, 1):
+            driver = connector.evse.driver
+            if driver in real_driver_names() and not isinstance(self.clock, WallClock):
+                raise ConfigError([f"connector {n} is real hardware ({driver}): use --clock wall"])
+        site = self.config.site
+        if site is not None and site.real and not isinstance(self.clock, WallClock):
+            raise ConfigError([f"the site meter is real hardware ({site.meter.driver}): use --clock wall"])
+
+    async def _hardware(self, wait: Callable[[AttendedEvse], Coroutine[Any, Any, None]]) -> None:
+        """Wait for the connectors that have something to do on the loop, but not for dead ones."""
+        waits = [asyncio.ensure_future(wait(evse)) for evse in self.station.evses if _is_attended(evse)]
+        if waits:
+            await asyncio.wait(waits, timeout=HARDWARE_WITHIN_S)
+        for pending in waits:
+            pending.cancel()
 
     def _record(self, event: str, fields: dict[str, Any]) -> None:
         assert self._trace is not None
@@ -146,14 +187,25 @@ class Running:
 
     async def close(self) -> None:
         """The orderly end: transactions end and are stored, up to 5 s to deliver, link closed with 1001."""
+        if self._notifier is not None:
+            self._notifier.tell("STOPPING=1", "STATUS=ending in good order")
         ended = asyncio.Event()
         self.station.shutdown(ended.set)
         await ended.wait()
         await self.station.link.closed()
+        await self._hardware(lambda evse: evse.released())
         if self.csms is not None:
             await self.csms.stop()
+        if self._watchdog is not None:
+            self._watchdog.close()
+        if self._notifier is not None:
+            self._notifier.close()
         if self._trace is not None:
             self._trace.close()
+
+
+def _is_attended(evse: Evse) -> TypeGuard[AttendedEvse]:
+    return isinstance(evse, AttendedEvse)
 
 
 def event_line(at: float, event: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Row = dict[str, str]
 """Cells by column heading; every row of a table has the same ones."""
@@ -36,16 +40,22 @@ def aligned(rows: Sequence[Row], right: Collection[str]) -> str:
 
 def _show_rich(tables: Sequence[Sequence[Row]], right: Collection[str]) -> None:
     from rich.console import Console
+
+    for rows in tables:
+        Console().print(ruled(rows, right))
+
+
+def ruled(rows: Sequence[Row], right: Collection[str]) -> Table:
+    """A table for a terminal."""
     from rich.table import Table
     from rich.text import Text
 
-    for rows in tables:
-        table = Table()
-        for name in rows[0]:
-            table.add_column(name, justify="right" if name in right else "left")
-        for row in rows:
-            table.add_row(*(Text(printable(text)) for text in row.values()))
-        Console().print(table)
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*(Text(printable(text)) for text in row.values()))
+    return table
 
 
 def printable(text: str) -> str:

@@ -27,6 +27,12 @@ class BehaviourConfig(Section):
     reboot_s: float = Field(
         default=2, ge=0, le=3600, description="How long a restart of the station takes until it boots again."
     )
+    hard_reset: Literal["in_process", "exit"] = Field(
+        default="in_process",
+        description="What a hard Reset is (OCPP 1.6 §5.14). in_process: the software is built anew within "
+        "this process; exit: the process ends with code 0, for whoever starts it again (systemd, "
+        "Restart=always).",
+    )
     preparing_timeout: Literal["auto", "finishing", "stay"] = Field(
         default="auto",
         description="What becomes of a plugged vehicle that nobody authorised within ConnectionTimeOut. "

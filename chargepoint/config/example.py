@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from pydantic import BaseModel
+
 from chargepoint.config.hardware import DriverConfig
 from chargepoint.config.keys import key_table
 from chargepoint.config.model import StationConfig
@@ -39,6 +41,19 @@ def _group(section: Section, depth: int) -> Iterator[str]:
         first, *rest = _value(name, value, depth)
         yield first if rest or section_of(field.annotation) else f"{first}  # {expected(name, field)}"
         yield from rest
+        if value is None and (absent := section_of(field.annotation)) not in (None, DriverConfig):
+            yield from _absent(absent, indent + "  ")
+
+
+def _absent(section: type[BaseModel], indent: str) -> Iterator[str]:
+    """The keys of a group that is not there by default, with values that show what they take."""
+    for name, field in section.model_fields.items():
+        yield from _comment(field.description or "", indent)
+        value = field.default
+        if field.examples:
+            value = [field.examples[0]] if isinstance(value, tuple) else field.examples[0]
+        shown = dict(value) if isinstance(value, DriverConfig) else value
+        yield f"{indent}# {name}: {rendered(shown)}"
 
 
 def _comment(text: str, indent: str) -> Iterator[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from chargepoint.config.section import Section, mistake, mistakes, plain
+from chargepoint.config.section import Context, Section, mistake, mistakes, plain
 from chargepoint.config.wording import nearest
 from hal.api import AC_MINIMUM_A, EvseInfo
-from hal.registry import driver_names
+from hal.registry import driver_names, meter_names, real_driver_names
 
 __all__ = ["ConnectorConfig", "DriverConfig"]
 
@@ -27,15 +28,21 @@ class DriverConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _own_keys(cls, value: Any) -> Any:
+    def _own_keys(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, dict):
             return value
-        return {key: item if key == "driver" else plain(item) for key, item in value.items()}
+        folder = info.context.folder if isinstance(info.context, Context) else Path()
+        return {key: item if key == "driver" else _placed(plain(item), folder) for key, item in value.items()}
 
     @property
     def options(self) -> Mapping[str, Any]:
         """The driver's own keys, as plain values."""
         return self.model_extra or {}
+
+
+def _placed(value: Any, folder: Path) -> Any:
+    """What begins with ./ or ../ is a path from the configuration file; only drivers know which keys are."""
+    return str(folder / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
 
 
 _SIMULATED = DriverConfig(driver="simulated")
@@ -67,7 +74,9 @@ class ConnectorConfig(Section):
         description="The most a dc output delivers; null: the current alone decides.",
     )
     evse: DriverConfig = Field(default=_SIMULATED, description="What holds pilot and contactor.")
-    meter: DriverConfig = Field(default=_SIMULATED, description="What measures the energy.")
+    meter: DriverConfig = Field(
+        default=_SIMULATED, validate_default=True, description="What measures the energy."
+    )
     reader: DriverConfig | None = Field(
         default=None, description="A card reader of its own; null: the first one under `readers`."
     )
@@ -107,6 +116,18 @@ class ConnectorConfig(Section):
         if evse.driver not in driver_names():
             raise mistakes({"driver": f"does not exist; {nearest(evse.driver, driver_names())}"})
         return evse
+
+    @field_validator("meter")
+    @classmethod
+    def _has_a_meter(cls, meter: DriverConfig, info: ValidationInfo) -> DriverConfig:
+        evse: DriverConfig | None = info.data.get("evse")
+        if meter.driver not in meter_names():
+            raise mistakes({"driver": f"does not exist; {nearest(meter.driver, meter_names())}"})
+        real = meter.driver != "simulated"
+        if evse is not None and evse.driver in (real_driver_names() if not real else ("simulated",)):
+            pair = f"evse {evse.driver} with meter {meter.driver}"
+            raise mistakes({"driver": f"does not fit ({pair}); both are simulated or both are real"})
+        return meter
 
     @field_validator("max_power_w")
     @classmethod

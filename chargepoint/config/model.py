@@ -15,6 +15,7 @@ from chargepoint.config.hardware import ConnectorConfig, DriverConfig
 from chargepoint.config.keys import wrong_values
 from chargepoint.config.problems import explained_flags
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
+from chargepoint.config.site import SiteConfig, wiring_problem
 from chargepoint.config.source import Place
 from chargepoint.errors import ConfigError
 from hal.simulated.vehicle import vehicle_from
@@ -86,8 +87,8 @@ class StationConfig(Section):
         default=(),
         description="Card readers; the first one serves the connectors that have none of their own.",
     )
-    site: None = Field(
-        default=None, description="Building meter and its limit: not supported by this version."
+    site: SiteConfig | None = Field(
+        default=None, description="The building's grid connection and its meter; null: nothing is shared."
     )
     ocpp: dict[str, str] = Field(
         default={},
@@ -130,11 +131,12 @@ class StationConfig(Section):
             )
         return csms
 
-    @field_validator("site", mode="before")
+    @field_validator("site")
     @classmethod
-    def _not_yet(cls, site: Any) -> None:
-        if site is not None and not getattr(site, "null", False):
-            raise mistake("is not supported by this version; write null")
+    def _carries_the_connectors(cls, site: SiteConfig | None, info: ValidationInfo) -> SiteConfig | None:
+        if site is not None and (problem := wiring_problem(site, info.data.get("connectors", ()))):
+            raise mistakes({"phases": problem})
+        return site
 
     @field_validator("ocpp")
     @classmethod

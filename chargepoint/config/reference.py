@@ -57,7 +57,7 @@ def _tables(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield from _tables(inner, f"{prefix}.{name}".removeprefix("."))
     if model is StationConfig:
         yield from _tables(
-            DriverConfig, "connectors[].evse, connectors[].meter, connectors[].reader, readers[]"
+            DriverConfig, "connectors[].evse, connectors[].meter, connectors[].reader, readers[], site.meter"
         )
 
 

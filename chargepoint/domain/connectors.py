@@ -12,6 +12,7 @@ from chargepoint.domain.ports import Behaviour, Policy, Store
 from chargepoint.domain.profiles import ZeroAfterN
 from chargepoint.domain.reception import Authorities, Reception
 from chargepoint.domain.reservations import Reservations
+from chargepoint.domain.site import SiteLimit
 from chargepoint.domain.time import StationTime
 from chargepoint.domain.transaction import KIND as TRANSACTION
 from chargepoint.domain.transaction import Transaction
@@ -60,6 +61,7 @@ class Connectors:
         "reception",
         "reservations",
         "shared_reader",
+        "site",
         "store",
         "time",
         "turn",
@@ -95,6 +97,7 @@ class Connectors:
         self.operative = True  # the station as a whole, connector 0
         self.faults: tuple[Fault, ...] = ()  # of the station as a whole
         self.warning: Fault | None = None  # about the station, but from no hardware: charging goes on
+        self.site: SiteLimit | None = None  # what the building leaves
         self._count = 0
         self.limiter = Limiter(self, zero_after_n)
         self.reception = Reception(self, authorities)
@@ -114,6 +117,12 @@ class Connectors:
     def faulted(self) -> bool:
         """Something at the station itself prevents charging everywhere."""
         return any(fault.blocking for fault in self.faults)
+
+    @property
+    def troubles(self) -> tuple[Fault, ...]:
+        """Everything to be told about the station as a whole."""
+        others = (self.warning, None if self.site is None else self.site.fault)
+        return (*self.faults, *(fault for fault in others if fault is not None))
 
     @property
     def finishes_unattended(self) -> bool:

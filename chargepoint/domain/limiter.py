@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -85,31 +85,37 @@ class Limiter:
     # --- shared maxima ------------------------------------------------------------------------------
 
     def share(self) -> None:
-        """Divide the maximum among the connectors that charge; asks those to settle whose share changes.
+        """Divide the maxima among the connectors that charge; asks those to settle whose share changes.
 
         Less applies at once. More applies when what was taken from others is no longer drawn: the next call
         may find that, or 6 s have passed.
         """
-        if not self.book.all and not self._sharing and self._timer is None:
+        site = self._shared.site
+        if site is None and not self.book.all and not self._sharing and self._timer is None:
             return
         charging = [c for c in self._shared.all if c.transaction is not None and c.transaction.running]
         maximum = station_maximum(self.book.all, self._shared.time.utc())
         due = inf if maximum.until is None or not charging else maximum.until - self._shared.time.offset_s
-        if maximum.value == inf:
+        maxima = [maximum] if maximum.value < inf else []
+        if site is not None and charging:
+            maxima += site.maxima(busy=len(charging))
+        if not maxima:
             for connector in self._shared.all:
                 self._set(connector, None, "")
-        elif self._divide(charging, maximum):
+        elif self._divide(charging, maxima):
             due = min(due, self._lowered_at + OTHERS_FOLLOW_WITHIN_S)
         self._sharing = any(connector.share is not None for connector in charging)
         self._ask_again(due)
 
-    def _divide(self, charging: Sequence[Connector], maximum: Maximum) -> bool:
+    def _divide(self, charging: Sequence[Connector], maxima: Sequence[Maximum]) -> bool:
         """Lower what has to be lower and raise what can be higher; True if someone has to wait for that."""
         for connector in self._shared.all:
             if connector.share is not None and connector not in charging:
                 self._taken(connector)
                 self._set(connector, None, "")
-        shares = allocate([_wish(connector) for connector in charging], [maximum])
+        site = self._shared.site
+        lines = None if site is None else site.settings.lines
+        shares = allocate([_wish(connector, lines) for connector in charging], maxima)
         waiting: list[tuple[Connector, Limit, Share]] = []
         for connector in charging:
             share = shares[connector.id]
@@ -121,7 +127,9 @@ class Limiter:
                 self._taken(connector)
             if lowered != target:
                 waiting.append((connector, target, share))
-                self._set(connector, lowered, f"{maximum.because}: until others draw less")
+                limited = share.limit != connector.entitlement()
+                because = share.because if limited and len(maxima) > 1 else maxima[0].because
+                self._set(connector, lowered, f"{because}: until others draw less")
             else:
                 self._set(connector, target, share.because)
         if waiting and self._followed():
@@ -175,7 +183,7 @@ def bound(profile: Profile, transaction: Transaction) -> Profile:
     return replace(profile, connector_id=transaction.connector, transaction_key=transaction.key)
 
 
-def _wish(connector: Connector) -> Wish:
+def _wish(connector: Connector, lines: Mapping[int, tuple[int, ...]] | None) -> Wish:
     allowance, charging = connector.allowance, connector.charging()
     assert charging is not None
     info = connector.evse.info
@@ -188,6 +196,7 @@ def _wish(connector: Connector) -> Wish:
         phases=info.phases,
         voltage_v=info.nominal_voltage_v,
         dc=info.current == "dc",
+        lines=None if lines is None else lines.get(connector.id),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -149,6 +149,7 @@ class Maximum:
 
     `value` is infinite where nothing is in force. With `phases` a cap in W turns into amperes: a connector
     counts as `value` / (V x `phases`) even if it uses fewer of them (errata 3.69); with 1, plain watts count.
+    `line` is the one line it is about, counted from 0; None: all of them.
     """
 
     value: float
@@ -156,6 +157,7 @@ class Maximum:
     phases: int
     because: str
     until: float | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +236,14 @@ def composite(
     unit: Unit,
     at: float,
     duration_s: int,
+    installation: Maximum | None = None,
 ) -> list[Period]:
     """The expected limits over [at, at + duration_s) in `unit` (OCPP 1.6 §5.7, §6.25); never empty.
 
     Periods count from the full second at or before `at`. Connector 0 reports the sum over `hardwares`, any
     other connector its own limit, capped by the whole ChargePointMaxProfile and not by a share of it. A
-    connector missing in `charging` is computed as if a transaction started at `at`.
+    connector missing in `charging` is computed as if a transaction started at `at`. `installation` is a
+    maximum besides the profiles, at all times.
     """
     assert 0 < duration_s <= LONGEST_WINDOW_S, f"a window of {duration_s} s"
     profiles = tuple(profiles)
@@ -249,6 +253,7 @@ def composite(
         for n, hardware in hardwares.items()
         if connector_id in (0, n)
     ]
+    fixed = [] if installation is None else [_rule_of(installation)]
     result: list[Period] = []
     origin, moment, end = math.floor(at), at, at + duration_s
     while moment < end:
@@ -258,7 +263,8 @@ def composite(
             winner, holds_until = candidates.at(moment)
             until = min(until, holds_until)
             parts.append((winner.rule if winner else None, hardware))
-        limit, phases = _combined(parts, cap.rule if cap else None, unit, total=connector_id == 0)
+        caps = [cap.rule, *fixed] if cap else fixed
+        limit, phases = _combined(parts, caps, unit, total=connector_id == 0)
         second = math.floor(moment - origin + 0.5) if result else 0
         _append(result, Period(min(second, duration_s - 1), round_down(limit), phases))
         moment = until
@@ -386,7 +392,7 @@ def _minimum_a(winner: _InForce, hardware: Hardware) -> float:
 
 
 def _combined(
-    parts: list[tuple[_Rule | None, Hardware]], cap: _Rule | None, unit: Unit, total: bool
+    parts: list[tuple[_Rule | None, Hardware]], caps: Sequence[_Rule], unit: Unit, total: bool
 ) -> tuple[float, int]:
     """Limit and number of phases of one connector, or in `total` of the sum over several."""
     first, hardware = parts[0]
@@ -396,14 +402,18 @@ def _combined(
         limit = _value(first, hardware, unit)
     # A sum flows on as many phases as its widest connector.
     phases = max(min(rule.phases if rule else PHASES, hardware.phases) for rule, hardware in parts)
-    if cap is None:
-        return limit, phases
-    if total:
-        grid = replace(hardware, phases=max(hardware.phases for _, hardware in parts), dc=False)
-        ceiling = _in_unit(cap, grid, unit)
-    else:
-        ceiling = _ceiling(cap, hardware, unit)
-    return min(limit, ceiling), min(phases, cap.phases)
+    for cap in caps:
+        if total:
+            grid = replace(hardware, phases=max(hardware.phases for _, hardware in parts), dc=False)
+            ceiling = _in_unit(cap, grid, unit)
+        else:
+            ceiling = _ceiling(cap, hardware, unit)
+        limit, phases = min(limit, ceiling), min(phases, cap.phases)
+    return limit, phases
+
+
+def _rule_of(maximum: Maximum) -> _Rule:
+    return _Rule(maximum.unit, maximum.value, maximum.phases)
 
 
 def _value(rule: _Rule | None, hardware: Hardware, unit: Unit) -> float:

@@ -1,8 +1,8 @@
 """How connectors share what a maximum on their sum leaves them: a pure function of all of them at once.
 
-Everything is counted as the grid connection sees it, in amperes per phase line. All connectors are taken to
-load the same lines: with mixed phase rotation that leaves some capacity unused, but overloads no line. A DC
-outlet draws its output power evenly from three lines; its losses are not counted.
+Everything is counted as the grid connection sees it, in amperes per phase line. A connector of which nobody
+knows better is taken to load every line: that leaves some capacity unused, but overloads no line. A DC outlet
+draws its output power evenly from three lines; its losses are not counted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Wish:
 
     `since`: who came first (seconds) is the last to be suspended. `minimum_a`: what it would not like to fall
     below, per line. `phases`: on how many lines it may draw, which is the installed number unless the
-    hardware can switch. A DC `limit` counts by its watts.
+    hardware can switch. A DC `limit` counts by its watts. `lines`: the lines of the grid connection it loads,
+    counted from 0; None: perhaps all of them.
     """
 
     connector_id: int
@@ -35,6 +36,7 @@ class Wish:
     phases: int = 3
     voltage_v: float = 230.0
     dc: bool = False
+    lines: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class _Claim:
 def allocate(wishes: Sequence[Wish], maxima: Sequence[Maximum]) -> dict[int, Share]:
     """Divide every one of `maxima` among `wishes`: the same for all, by connector id.
 
-    Nobody gets more than its own limit; what it leaves goes to the others. An AC vehicle cannot be told less
+    Nobody gets more than its own limit; what it leaves goes to the others, and what a full line denies to its
+    connectors goes to those on other lines. An AC vehicle cannot be told less
     than 6 A, so when that does not fit for all, those who came last get nothing (OCPP 1.6 §3.13.1). A minimum
     above that is given in order of arrival as far as it fits. AC shares are whole tenths of an ampere.
     """
@@ -79,9 +82,15 @@ def allocate(wishes: Sequence[Wish], maxima: Sequence[Maximum]) -> dict[int, Sha
             admitted.append(claim)
             taken = sums
     _raise_to_minimum(admitted, finite)
-    level, binding = _level(admitted, finite)
-    for claim in admitted:
-        shares[claim.wish.connector_id] = _share(claim, level, binding, len(admitted))
+    rising, settled = admitted, list[_Claim]()
+    while rising:
+        level, binding = _level(rising, settled, finite)
+        bound = [claim for claim in rising if binding is None or _weight(claim.wish, binding)]
+        sharers = len(admitted) if binding is None else _sharers(admitted, binding)
+        for claim in bound:
+            shares[claim.wish.connector_id] = _share(claim, level, binding, sharers)
+        rising = [claim for claim in rising if claim not in bound]
+        settled += [replace(claim, floor=claim.at(level), ceiling=claim.at(level)) for claim in bound]
     return shares
 
 
@@ -107,6 +116,8 @@ def _too_little(wish: Wish) -> str:
 
 def _weight(wish: Wish, maximum: Maximum) -> float:
     """What one ampere per line of this connector takes from a maximum, in the maximum's unit."""
+    if maximum.line is not None and wish.lines is not None and maximum.line not in wish.lines:
+        return 0.0
     if maximum.unit == "A":
         return 1.0
     return wish.voltage_v * max(PHASES if wish.dc else wish.phases, maximum.phases)
@@ -130,11 +141,18 @@ def _raise_to_minimum(claims: list[_Claim], maxima: Sequence[Maximum]) -> None:
                 claims[index] = claim
 
 
-def _level(claims: Sequence[_Claim], maxima: Sequence[Maximum]) -> tuple[float, Maximum | None]:
-    """The highest level all may take without breaking a maximum, and the maximum that sets it."""
+def _sharers(claims: Sequence[_Claim], maximum: Maximum) -> int:
+    return sum(_weight(claim.wish, maximum) > 0 for claim in claims)
+
+
+def _level(
+    rising: Sequence[_Claim], settled: Sequence[_Claim], maxima: Sequence[Maximum]
+) -> tuple[float, Maximum | None]:
+    """The highest level all that rise may take without breaking a maximum, and the maximum that sets it."""
+    claims = [*rising, *settled]
     level, binding = math.inf, None
     for maximum in maxima:
-        if (highest := _highest_level(claims, maximum)) < level:
+        if _sharers(rising, maximum) and (highest := _highest_level(claims, maximum)) < level:
             level, binding = highest, maximum
     return level, binding
 

@@ -13,7 +13,7 @@ from chargepoint.domain import chance
 from chargepoint.domain.authorization import Authorizer
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
-from chargepoint.domain.limits import Hardware
+from chargepoint.domain.limits import Hardware, Maximum
 from chargepoint.domain.offer import smaller
 from chargepoint.domain.outside import Outside
 from chargepoint.domain.ports import Behaviour, Link, Store
@@ -133,6 +133,7 @@ class ChargePoint:
         last_reports: dict[int, Report] | None = None,
         provided: Callable[[], Provided] = lambda: NOTHING_PROVIDED,
         factory_security: Factory = FACTORY_SECURITY,
+        vouched: Callable[[str], bool] | None = None,
     ) -> None:
         self._identity = identity
         self._notify = notify
@@ -160,7 +161,12 @@ class ChargePoint:
         self.outbox = Outbox(self.session, store, self.turn, clock, self)
         self.local_auth_list: LocalAuthList = LocalAuthList(store, configuration, compatibility, self)
         authorizer = Authorizer(
-            store, configuration, Authorize(self.outbox, self), self.time.utc, self.local_auth_list
+            store,
+            configuration,
+            Authorize(self.outbox, self),
+            self.time.utc,
+            self.local_auth_list,
+            vouched=vouched,
         )
         self.connectors = Connectors(
             evses,
@@ -549,6 +555,13 @@ class ChargePoint:
         """When its transaction began, in the present reckoning of UTC."""
         charging = self.connectors[connector_id].charging()
         return self.time.utc() if charging is None else charging.started_at
+
+    def installation(self, connector_id: int) -> Maximum | None:
+        """What the site leaves all connectors together by configuration, with `connector_id` busy."""
+        if self.connectors.site is None:
+            return None
+        charging = [transaction.connector for transaction in self.connectors.running()]
+        return self.connectors.site.settings.expected(connector_id, self.count, charging)
 
     def profiles_changed(self) -> None:
         """Every connector's limit may be another."""

@@ -17,6 +17,7 @@ from chargepoint.domain.limits import (
     PHASES,
     Charging,
     Hardware,
+    Maximum,
     Period,
     Profile,
     Schedule,
@@ -104,6 +105,9 @@ class Host(Protocol):
 
     def charging_since(self, connector_id: int) -> float:
         """When that transaction began, in the present reckoning of UTC."""
+
+    def installation(self, connector_id: int) -> Maximum | None:
+        """The most for all connectors together by configuration, with this one charging (0: all)."""
 
     def profiles_changed(self) -> None:
         """Some profile came or went: every connector's limit may be another."""
@@ -217,7 +221,16 @@ class SmartCharging:
             hardwares[n] = self._host.hardware(n)
             if transaction := self._host.charging(n):
                 charging[n] = Charging(transaction.key, self._host.charging_since(n))
-        return composite(self._host.book, connector_id, charging, hardwares, unit, at, duration_s)
+        return composite(
+            self._host.book,
+            connector_id,
+            charging,
+            hardwares,
+            unit,
+            at,
+            duration_s,
+            self._host.installation(connector_id),
+        )
 
     def _read(self, raw: Raw, connector_id: int) -> Profile:
         """The profile in our terms. Raises `ValueError` for a moment that is none.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hal.api import Fault
+from hal.whitelist import Whitelist
+
 _LONGEST_TAG = 20
 
 
@@ -13,10 +16,13 @@ class SimulatedReader:
     Unlike a real one it takes any text, since the id tags of a central system under test need not be hex.
     """
 
-    __slots__ = ("_shut", "on_tag")
+    __slots__ = ("_others", "_shut", "_whitelist", "on_fault", "on_tag")
 
-    def __init__(self) -> None:
+    def __init__(self, whitelist: Whitelist | None = None, *, others: bool = True) -> None:
         self.on_tag: Callable[[str], None] | None = None
+        self.on_fault: Callable[[Fault | None], None] | None = None
+        self._whitelist = whitelist
+        self._others = others  # cards that are not on the whitelist are handed on
         self._shut = False
 
     def present(self, id_tag: str) -> None:
@@ -26,8 +32,12 @@ class SimulatedReader:
         """
         if not 1 <= len(id_tag) <= _LONGEST_TAG:
             raise ValueError(f"an id tag has 1 to {_LONGEST_TAG} characters, {id_tag!r} has {len(id_tag)}")
-        if self.on_tag is not None and not self._shut:
+        heard = self._others or self.vouches(id_tag)
+        if self.on_tag is not None and not self._shut and heard:
             self.on_tag(id_tag)
+
+    def vouches(self, id_tag: str) -> bool:
+        return self._whitelist is not None and id_tag in self._whitelist
 
     def close(self) -> None:
         self._shut = True

@@ -30,7 +30,7 @@ EXAMPLE_URL = "ws://localhost:9000"
 
 RECIPES = {
     "run": "$(BIN)/chargepoint demo $(ARGS)",  # test_demo.py
-    "test": "$(BIN)/python -m pytest -n 2 $(ARGS)",  # what runs this
+    "test": "$(BIN)/python -m pytest -n 3 $(ARGS)",  # what runs this
     "interop": "$(BIN)/python -m tests.interop.build\n\t@$(BIN)/python -m pytest -n 2 tests/interop $(ARGS)",
     "help": None,  # run here
 }

@@ -490,3 +490,10 @@ def test_the_svg_is_one_self_contained_picture_of_every_plan(run: Run, full: Pat
     assert not any(
         name.endswith("href") or name == "src" for element in root.iter() for name in element.attrib
     )
+
+
+def test_the_site_of_the_configuration_counts_as_a_maximum(run: Run, full: Path, tmp_path: Path) -> None:
+    file = tmp_path / "house.yaml"
+    file.write_text("connectors: [{}]\nsite: {limit_a: 9, reserve_a: 2}\n")
+    plan = seen(run, full, "--config", file, "--at", "2031-01-01T00:00:00Z")["plans"][0]
+    assert [(step["limit"], step["because"]) for step in plan["steps"]] == [(7, "site limit")]

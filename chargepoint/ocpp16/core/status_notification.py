@@ -98,8 +98,7 @@ class StatusReporter:
         now = self._connectors.time.clock.now()
         if connector_id == 0:
             status = status_of_station(self._connectors)
-            faults, warning = self._connectors.faults, self._connectors.warning
-            fault = gravest(faults if warning is None else (*faults, warning), status)
+            fault = gravest(self._connectors.troubles, status)
             return Report(status, fault, "" if fault is None else fault.info[:50], now)
         connector = self._connectors[connector_id]
         status = status_of(connector)

@@ -414,3 +414,18 @@ class TestCacheKey:
             bench.now = 1000.0 + moment
             bench.authorizer.learn(id_tag, ACCEPTED)
         assert [key for key, _ in bench.store.items(KIND)] == ["b", "c"]
+
+
+def test_an_identifier_that_is_vouched_for_starts_whatever_is_known_of_it() -> None:
+    bench = Bench({"mine": IdTagInfo("Blocked")})
+    authorizer = Authorizer(
+        bench.store, bench.policy, bench.csms, lambda: bench.now, bench.list, vouched="mine".__eq__
+    )
+    for bench.csms.online in (True, False):
+        verdicts: list[Verdict] = []
+        authorizer.authorize("mine", verdicts.append)
+        assert verdicts == [Verdict(True, None, "Accepted", "whitelist")]
+        assert bench.csms.asked == []
+    bench.csms.online = True
+    authorizer.authorize("other", verdicts.append)
+    assert [id_tag for id_tag, _ in bench.csms.asked] == ["other"]

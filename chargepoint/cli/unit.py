@@ -1,0 +1,117 @@
+"""The service unit of a station, and what systemd says about it in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+__all__ = ["CONFIG", "NAME", "PATH", "PROGRAM", "USER", "explained", "unit"]
+
+NAME = "chargepoint.service"
+PATH = PurePosixPath("etc/systemd/system") / NAME
+USER = "chargepoint"
+CONFIG = "/etc/chargepoint/station.yaml"
+PROGRAM = "/opt/chargepoint/bin/chargepoint"
+
+_UNIT = """\
+# Written by `chargepoint service install`; put changes of your own into a drop-in: systemctl edit {name}
+[Unit]
+Description=OCPP charge point
+After=network-online.target time-sync.target
+Wants=network-online.target time-sync.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+User={user}
+ExecStart={program} run --config {config} --storage %S/chargepoint
+# After every end, a crash and SIGKILL too: whatever the program left behind, the contactors open.
+ExecStopPost={program} hardware safe-off --config {config}
+# Fed only by rounds with the hardware that succeeded.
+WatchdogSec=10
+Restart=always
+RestartSec=2
+TimeoutStopSec=15
+KillMode=mixed
+StateDirectory=chargepoint
+StateDirectoryMode=0700
+WorkingDirectory=%S/chargepoint
+UMask=0077
+
+# Serial ports and pins stay in reach: no PrivateDevices, no DevicePolicy.
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def unit(user: str = USER, config: str = CONFIG, program: str = PROGRAM) -> str:
+    """The unit's text."""
+    return _UNIT.format(name=NAME, user=user, config=_quoted(config), program=_quoted(program))
+
+
+def _quoted(path: str) -> str:
+    """A path as one word of an ExecStart line (systemd.service(5))."""
+    text = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{text}"' if any(character.isspace() for character in path) else text
+
+
+_RESULTS = {
+    "watchdog": "its hardware stopped answering, or it hung: systemd ended it (chargepoint hardware probe)",
+    "exit-code": "it ended by itself with code {ExecMainStatus}: see journalctl -u chargepoint",
+    "signal": "it was killed by signal {ExecMainStatus}",
+    "core-dump": "it crashed by signal {ExecMainStatus}",
+    "oom-kill": "the computer ran out of memory",
+    "timeout": "it did not start or end in time",
+    "protocol": "it ended before it had started: see journalctl -u chargepoint",
+    "start-limit-hit": "it failed too often; sudo systemctl reset-failed chargepoint",
+}
+
+
+def explained(shown: Mapping[str, str]) -> tuple[bool, list[str]]:
+    """Whether the station runs, and what `systemctl show` means."""
+    if shown.get("LoadState") == "not-found":
+        return False, ["It is not installed: chargepoint service install"]
+    if shown.get("LoadState") not in ("loaded", None):
+        return False, [f"systemd cannot use its unit ({shown['LoadState']}): systemd-analyze verify /{PATH}"]
+    state, lines = shown.get("ActiveState", "unknown"), []
+    if state == "active":
+        since = shown.get("ActiveEnterTimestamp", "")
+        lines.append(f"It runs{f' since {since}' if since else ''}.")
+        if status := shown.get("StatusText"):
+            lines.append(f"It says: {status}")
+    elif shown.get("SubState") == "auto-restart":
+        lines.append("It ended and is started again in a moment.")
+    elif state == "activating":
+        lines.append("It is starting: it waits for its hardware, a few seconds at most.")
+    elif state == "deactivating":
+        lines.append("It is ending in good order.")
+    else:
+        lines.append("It does not run: sudo systemctl start chargepoint")
+    result = shown.get("Result", "success")
+    if result != "success" and state != "active":
+        lines.append("The last end: " + _RESULTS.get(result, result).format_map(shown) + ".")
+    if (restarts := shown.get("NRestarts", "0")) != "0":
+        lines.append(f"It was started again {restarts} times: see journalctl -u chargepoint")
+    if shown.get("WatchdogUSec", "0") in ("0", "infinity") and state == "active":
+        lines.append("Nobody watches it: its unit has no WatchdogSec (chargepoint service install --force).")
+    if shown.get("UnitFileState") not in ("enabled", "enabled-runtime"):
+        lines.append("It is not started with the computer: sudo systemctl enable chargepoint")
+    return state == "active", lines

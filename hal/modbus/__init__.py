@@ -1,0 +1,1 @@
+"""Devices on Modbus: the bus and what speaks over it."""
