@@ -213,6 +213,7 @@ def test_bad_commands_are_answered_and_change_nothing(command: str, said: str, t
     assert done.stdout.splitlines()[-1].startswith(said)
 
 
+@pytest.mark.campaign
 def test_a_running_station_holds_the_port_and_is_named(tmp_path: Path) -> None:
     with emulated(tmp_path, "evse-wb:1", "sdm630:2"):
         arguments = ("--config=station.yaml", "--frames")

@@ -105,6 +105,7 @@ def profile(current_a: float) -> Line:
     }
 
 
+@pytest.mark.campaign
 def test_a_session_on_one_line_follows_its_profile_and_bills_what_the_meter_says(tmp_path: Path) -> None:
     async def story() -> None:
         async with garage(tmp_path) as place:

@@ -156,6 +156,7 @@ def _stopped(said: list[Line]) -> bool:
     return any(isinstance(frame, list) and frame[2:3] == ["StopTransaction"] for frame in frames)
 
 
+@pytest.mark.campaign
 @pytest.mark.search
 @pytest.mark.timeout(180)
 def test_ten_thousand_messages_wait_for_the_network(tmp_path: Path) -> None:
