@@ -107,6 +107,14 @@ VERBS: dict[str, dict[str, Field]] = {
 """Verb -> its arguments (docs/control.md)."""
 
 
+def verb_of(command: Mapping[str, Any]) -> str:
+    """What is to be done. Raises `ActionError`."""
+    name = command.get("cmd")
+    if not isinstance(name, str) or name not in VERBS:
+        raise ActionError("unknown_command", f"there is no command {name!r}; there are {', '.join(VERBS)}")
+    return name
+
+
 class Actions:
     """What can be done to one station.
 
@@ -119,11 +127,7 @@ class Actions:
 
     def perform(self, command: Mapping[str, Any]) -> Reply | Awaitable[Reply]:
         """Do one command; the reply's fields besides `ok`. Raises `ActionError`."""
-        name = command.get("cmd")
-        if not isinstance(name, str) or name not in VERBS:
-            raise ActionError(
-                "unknown_command", f"there is no command {name!r}; there are {', '.join(VERBS)}"
-            )
+        name = verb_of(command)
         if "cp" in command and command["cp"] != self._station.identity:
             raise ActionError("unknown_cp", f"there is no station {command['cp']!r} here")
         arguments = _checked(name, command)

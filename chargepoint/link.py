@@ -144,6 +144,11 @@ class WebSocketLink:
         return self._online
 
     @property
+    def connecting(self) -> bool:
+        """An attempt is under way."""
+        return self._connecting_since is not None
+
+    @property
     def settings(self) -> LinkSettings:
         """What the present or next connection uses."""
         return self._settings
@@ -318,6 +323,7 @@ class WebSocketLink:
             pong_timeout_s=self._pong_timeout_s,
         )
         name = uri.host if uri.secure else None
+        source = None if settings.source is None else (settings.source, 0)
         proxy = choose_proxy(settings.proxy, uri)
         if proxy is not None:
             sock = await open_tunnel(proxy, uri)
@@ -330,11 +336,12 @@ class WebSocketLink:
                 uri.port,
                 ssl=context,
                 server_hostname=name,
+                local_addr=source,
                 happy_eyeballs_delay=0.25,
             )
         else:
             await loop.create_connection(
-                lambda: connection, uri.host, uri.port, ssl=context, server_hostname=name
+                lambda: connection, uri.host, uri.port, ssl=context, server_hostname=name, local_addr=source
             )
 
     def _timed_out(self) -> None:

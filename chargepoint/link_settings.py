@@ -57,6 +57,7 @@ class LinkSettings:
     password: bytes | None = field(default=None, repr=False)
     tls: TlsSettings = TlsSettings()
     proxy: str | None = field(default="auto", repr=False)  # its URL may carry a password
+    source: str | None = None  # the local address to connect from; None: whichever the system takes
 
     def __post_init__(self) -> None:
         try:

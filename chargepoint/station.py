@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from ssl import SSLContext
@@ -12,6 +14,7 @@ from typing import Any
 
 from chargepoint.certificates import KEY_STORE
 from chargepoint.config import DriverConfig, StationConfig
+from chargepoint.config.keys import keys_of
 from chargepoint.diagnostics import Diagnostics
 from chargepoint.domain import chance
 from chargepoint.domain.outside import FirmwareOutcome, Outside
@@ -29,16 +32,20 @@ from chargepoint.link import (
     decode_authorization_key,
 )
 from chargepoint.link_settings import over_tls
+from chargepoint.observer import StationObserver
 from chargepoint.ocpp16.charge_point import ChargePoint
 from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
 from chargepoint.ocpp16.core.status_notification import Report
-from chargepoint.ocpp16.security.connection import Credentials
+from chargepoint.ocpp16.security.connection import ConnectionSecurity, Credentials
 from chargepoint.ocpp16.security.connection import Factory as FactorySecurity
 from chargepoint.ocpp16.security.provided import Provided
-from chargepoint.ocpp16.security.vault import CENTRAL_SYSTEM
+from chargepoint.ocpp16.security.vault import CENTRAL_SYSTEM, Vault
+from chargepoint.quirks import QuirkyLine
+from chargepoint.quirks.kinds import make as make_quirks
 from chargepoint.rpc import frames
 from chargepoint.site import Site, settings_of
 from chargepoint.store import SUFFIX, SqliteStore, file_name
+from chargepoint.tamper import Edge, Tamper
 from chargepoint.transfer import RealTransfers, SimulatedTransfers, trusting
 from hal import registry
 from hal.api import Clock, Evse, Fault, TagReader, Timer
@@ -50,12 +57,19 @@ log = logging.getLogger("chargepoint")
 Watcher = Callable[[str, dict[str, Any]], None]
 """Takes the name and fields of everything that happens at a station."""
 
+Listener = Callable[["Station", str, dict[str, Any]], None]
+"""Takes a station and what a `Watcher` takes, but for frames."""
+
 ORDERLY_END_S = 5.0
 RESET_WITHIN_S = 60.0
 
 
 class StationType:
-    """What stations made alike share: one configuration, checked and worked out once."""
+    """What stations made alike share: one configuration, checked and worked out once.
+
+    `listener` hears of all of them at once what would cost a watcher for each; frames go to watchers only.
+    `sources` are local addresses to connect from, by identity; none: whichever the system takes.
+    """
 
     __slots__ = (
         "backoff",
@@ -64,17 +78,38 @@ class StationType:
         "factory",
         "infos",
         "keeps_log",
+        "listener",
+        "max_frame_bytes",
+        "observer",
+        "quirks",
         "security",
         "shared_reader",
         "site",
+        "sources",
         "tls",
     )
 
-    def __init__(self, config: StationConfig, *, keeps_log: bool = False) -> None:
+    def __init__(
+        self,
+        config: StationConfig,
+        *,
+        keeps_log: bool = False,
+        listener: Listener | None = None,
+        observer: StationObserver | None = None,
+        max_frame_bytes: int = 16 * 2**20,
+        sources: Sequence[str] = (),
+    ) -> None:
         self.config = config
         self.keeps_log = keeps_log  # the newest events and frames of each station, for its diagnostics
+        self.listener = listener
+        self.observer = observer  # counts what all stations of this type do, over their restarts
+        self.max_frame_bytes = max_frame_bytes
+        self.sources = sources
         self.infos = tuple(connector.info for connector in config.connectors)
-        self.factory = FactoryConfiguration(config.ocpp, self.infos)
+        self.factory = FactoryConfiguration(
+            config.ocpp, self.infos, keys_of(config.extra_keys), config.missing_keys
+        )
+        self.quirks = dict(config.quirks.switched_on)
         self.boot_payload = _boot_payload(config)
         self.site: SiteSettings | None = None
         if config.site is not None:
@@ -95,6 +130,14 @@ class StationType:
             reconnect.profile_fallback_s,
         )
 
+    def with_key(self, key: str) -> StationType:
+        """The same type with a password of its own; everything else stays shared."""
+        own = copy(self)
+        own.security = replace(
+            self.security, credentials=Credentials(self.security.credentials.profile, key)
+        )
+        return own
+
     def link_settings(
         self, identity: str, url: str, credentials: Credentials, tls: TlsSettings | None = None
     ) -> LinkSettings:
@@ -107,7 +150,26 @@ class StationType:
             password=self._password(credentials.key),
             tls=tls or self.tls,
             proxy=self.config.csms.proxy,
+            source=self.sources[zlib.crc32(identity.encode()) % len(self.sources)] if self.sources else None,
         )
+
+    def settings_in_force(
+        self, identity: str, url: str, security: ConnectionSecurity, vault: Vault
+    ) -> LinkSettings:
+        """With what the store says about security: it wins over the configuration."""
+        credentials = security.credentials
+        if credentials.profile < 2 and not url.lower().startswith("wss:"):
+            return self.link_settings(identity, url, credentials)
+        roots = "".join(root.pem for root in vault.roots(CENTRAL_SYSTEM))
+        own = security.identification()
+        tls = replace(
+            self.tls,
+            # Roots that were configured and are gone or unreadable do not mean those of the system instead.
+            ca_pem=sys.intern(roots) if roots or self.config.csms.tls.ca else None,
+            cert_pem=None if own is None else own.chain_pem,
+            key_pem=None if own is None else own.key_pem,
+        )
+        return self.link_settings(identity, url, credentials, tls)
 
     def _password(self, key: str | None) -> bytes | None:
         if key is None:
@@ -158,6 +220,7 @@ class Station:
 
     __slots__ = (
         "_drawn",
+        "_edges",
         "_ended",
         "_faults",
         "_last_reports",
@@ -204,6 +267,7 @@ class Station:
         self._mains = True
         self._silent = False  # between two lives, or without mains
         self._ended: Callable[[], None] | None = None
+        self._edges: tuple[Edge, ...] = ()  # from the station outwards
         self._restart_timer: Timer | None = None
         self._refusal: str | None = None  # the kind of failure already explained
         self.leave: Callable[[], None] | None = None  # ends this process, which something starts again
@@ -220,6 +284,7 @@ class Station:
             backoff=type.backoff,
             backoff_clock=clock if isinstance(clock, SteppedClock) else wire,
             jitter=self._jitter,
+            max_size=type.max_frame_bytes,
         )
         self.diagnostics = Diagnostics(self)
         if type.keeps_log:
@@ -227,6 +292,8 @@ class Station:
             self._watchers = (self.diagnostics.record,)
         self.outside = self._make_outside()
         self.charge_point = self._make_charge_point()
+        if type.quirks:
+            self.tamper(QuirkyLine(make_quirks(type.quirks), seed))
 
     def _make_outside(self) -> Outside:
         return Outside(
@@ -257,14 +324,20 @@ class Station:
         return CommandInstaller(self.clock, firmware.command, firmware.timeout_s, firmware.blocks_charging)
 
     def _open_evses(self) -> tuple[Evse, ...]:
-        registers: dict[int, float] = {}
+        registers: dict[int, tuple[float, float, float | None]] = {}
         for _, document in self.store.items(TRANSACTION):
             wh = max(document[name] or 0.0 for name in ("meter_start_wh", "meter_stop_wh", "last_wh"))
-            registers[document["connector"]] = max(wh, registers.get(document["connector"], 0.0))
+            if wh >= registers.get(document["connector"], (0.0,))[0]:
+                # What a meter counted while nobody charged is nobody's: no need to doubt it.
+                at = document["last_at"] if document["stopped_at"] is None else None
+                registers[document["connector"]] = wh, document.get("last_offset_wh", 0.0), at
         return tuple(
             registry.open_evse(
                 registry.ConnectorSpec(
-                    info, _settings(connector.evse), _settings(connector.meter), registers.get(n, 0.0)
+                    info,
+                    connector.evse.settings,
+                    connector.meter.settings,
+                    *registers.get(n, (0.0, 0.0, None)),
                 ),
                 self.clock,
             )
@@ -284,7 +357,7 @@ class Station:
         return tuple(readers)
 
     def _open_reader(self, config: DriverConfig, connector_id: int | None) -> TagReader:
-        reader = registry.open_reader(_settings(config), self.clock)
+        reader = registry.open_reader(config.settings, self.clock)
         reader.on_tag = lambda id_tag: self.tag_presented(id_tag, connector_id)
         reader.on_fault = lambda fault: self._reader_changed(connector_id, fault)
         return reader
@@ -293,7 +366,7 @@ class Station:
         config, settings = self.type.config.site, self.type.site
         if config is None or settings is None:
             return None
-        spec = SiteSpec(_settings(config.meter), settings.phases, settings.poll_s, self.evses, settings.lines)
+        spec = SiteSpec(config.meter.settings, settings.phases, settings.poll_s, self.evses, settings.lines)
         return Site(settings, registry.open_site_meter(spec, self.clock), self.clock, self)
 
     def _jitter(self) -> float:
@@ -316,11 +389,12 @@ class Station:
             seed=self._seed,
             follow_time=isinstance(self.clock, WallClock),
             shared_reader=self.type.shared_reader,
-            notify=self._notify if self._watchers else None,
+            notify=self._notify if self._watchers or self.type.listener is not None else None,
             last_reports=self._last_reports,
             provided=self.type.provided,
             factory_security=self.type.security,
             vouched=self._vouched if self.readers else None,
+            observer=self.type.observer,
         )
         charge_point.connectors.faults = self._all_faults()
         if self.site is not None:
@@ -339,9 +413,40 @@ class Station:
     # --- life ---------------------------------------------------------------------------------------
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell `watcher` everything that happens from now on; call it before `start`."""
+        """Tell `watcher` everything that happens from now on."""
         self._watchers = (*self._watchers, watcher)
         self.charge_point.listen(self._notify)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell `watcher` nothing more."""
+        self._watchers = tuple(other for other in self._watchers if other is not watcher)
+
+    def tamper(self, tamper: Tamper) -> None:
+        """Put `tamper` between this station and its link, beyond those that are there already."""
+        above = self._edges[-1].receive if self._edges else self._accept
+        edge = Edge(tamper, self, self._transmit, above, self.link.drop)
+        if self._edges:
+            self._edges[-1].put_below(edge)
+        self._edges = (*self._edges, edge)
+        tamper.attached()
+        if self.online:
+            tamper.link_up()
+            self.charge_point.session.link_up(self._edges[0])
+
+    def _transmit(self, data: bytes) -> None:
+        """What really goes out, where somebody meddles with it."""
+        self._tell_frame("tx", data)
+        self.link.send(data)
+
+    @property
+    def online(self) -> bool:
+        """There is a link."""
+        return self.link.online
+
+    @property
+    def accepted(self) -> bool:
+        """The central system has accepted this station since it started."""
+        return self.charge_point.accepted
 
     def start(self) -> None:
         """Power up: recover, then connect."""
@@ -398,7 +503,7 @@ class Station:
             return
         self._silent = True
         self._make_safe()
-        self.charge_point.close()
+        self._close_charge_point()
         self.link.pause()
         self._tell("reboot", {"reason": reason})
         behaviour = self.type.config.behaviour
@@ -437,8 +542,10 @@ class Station:
 
     def close(self) -> None:
         """Contactors open, link closed with 1001, store closed; idempotent."""
+        for edge in self._edges:
+            edge.tamper.close()
         self._cancel_restart()
-        self.charge_point.close()
+        self._close_charge_point()
         self.link.close(1001)
         self.outside.transfers.close()
         self.outside.installer.close()
@@ -449,6 +556,11 @@ class Station:
         for evse in self.evses:
             evse.close()
         self.store.close()
+
+    def _close_charge_point(self) -> None:
+        self.charge_point.close()
+        if self.type.observer is not None:
+            self.type.observer.went_down(self.identity)
 
     def _make_safe(self) -> None:
         for connector in self.charge_point.connectors.all:
@@ -503,21 +615,8 @@ class Station:
     # --- link.LinkListener --------------------------------------------------------------------------
 
     def _link_settings(self) -> LinkSettings:
-        """With what the store says about security: it wins over the configuration."""
         security, vault = self.charge_point.connection, self.charge_point.vault
-        credentials = security.credentials
-        if credentials.profile < 2 and not self._url.lower().startswith("wss:"):
-            return self.type.link_settings(self.identity, self._url, credentials)
-        roots = "".join(root.pem for root in vault.roots(CENTRAL_SYSTEM))
-        own = security.identification()
-        tls = replace(
-            self.type.tls,
-            # Roots that were configured and are gone or unreadable do not mean those of the system instead.
-            ca_pem=sys.intern(roots) if roots or self.type.config.csms.tls.ca else None,
-            cert_pem=None if own is None else own.chain_pem,
-            key_pem=None if own is None else own.key_pem,
-        )
-        return self.type.link_settings(self.identity, self._url, credentials, tls)
+        return self.type.settings_in_force(self.identity, self._url, security, vault)
 
     @property
     def _renews(self) -> bool:
@@ -536,17 +635,25 @@ class Station:
         """Connected."""
         self._refusal = None
         self.failed_attempts = 0
+        if self.type.observer is not None:
+            self.type.observer.link_up(self.identity)
         self._tell("connection", {"online": True})
         with self.charge_point.turn:
             if self.link.settings.tls is not self.type.tls:
                 self.charge_point.vault.in_use = self.link.trust_anchor()
-            self.charge_point.link_up(self.link)
+            for edge in self._edges:
+                edge.tamper.link_up()
+            self.charge_point.link_up(self._edges[0] if self._edges else self.link)
 
     def link_down(self, reason: str) -> None:
         """Not connected any more."""
+        if self.type.observer is not None:
+            self.type.observer.link_down(self.identity, reason)
         with self.charge_point.turn:
             renew = self._renews
             self.charge_point.link_down()
+            for edge in self._edges:
+                edge.tamper.link_down()
             if renew:
                 self._renew_settings()
         self._tell("connection", {"online": False, "reason": reason})
@@ -554,6 +661,12 @@ class Station:
     def frame_received(self, data: bytes) -> None:
         """A text message came."""
         self._tell_frame("rx", data)
+        if self._edges:
+            self._edges[-1].receive(data)
+        else:
+            self._accept(data)
+
+    def _accept(self, data: bytes) -> None:
         with self.charge_point.turn:
             self.charge_point.session.receive(data)
 
@@ -567,7 +680,11 @@ class Station:
 
     def connect_failed(self, error: LinkError, attempts: int) -> None:
         """Explain the first failure of each kind; the rest is counted."""
+        if self.type.observer is not None:
+            self.type.observer.connect_failed(self.identity, error.kind)
         self.failed_attempts += 1
+        if self.type.listener is not None:
+            self.type.listener(self, "connect_failed", {"kind": error.kind, "reason": str(error)})
         with self.charge_point.turn:
             renew = self._renews
             self.charge_point.connection.failed(error.kind, str(error))
@@ -577,6 +694,11 @@ class Station:
             self._refusal = error.kind
             self._tell("connection", {"online": False, "reason": str(error)})
 
+    def move(self, url: str, *, now: bool = True) -> None:
+        """Connect to another central system: `now`, or at the next attempt. Raises `ConfigError`."""
+        self._url = url
+        (self.link.reconnect if now else self.link.use)(self._link_settings())
+
     def _proven(self) -> None:
         self.link.survived()
 
@@ -585,7 +707,8 @@ class Station:
     def _notify(self, event: str, fields: dict[str, Any]) -> None:
         """From the protocol part."""
         if event == "frame_sent":
-            self._tell_frame("tx", fields["data"])
+            if not self._edges:
+                self._tell_frame("tx", fields["data"])
         elif event == "failure":
             log.error("%s: %s", self.identity, fields["error"], exc_info=fields["error"])
             self._tell("error", {"message": str(fields["error"]) or type(fields["error"]).__name__})
@@ -597,12 +720,10 @@ class Station:
             self._tell("ocpp", {"dir": direction, "data": data})
 
     def _tell(self, event: str, fields: dict[str, Any]) -> None:
+        if self.type.listener is not None and event != "ocpp":
+            self.type.listener(self, event, fields)
         for watcher in self._watchers:
             watcher(event, fields)
-
-
-def _settings(config: DriverConfig) -> Mapping[str, Any]:
-    return {"driver": config.driver, **config.options}
 
 
 def assemble(

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from hal.api import Evse
+from hal.api import Evse, Fault
 
 __all__ = ["Notifier", "Status", "Watchdog"]
 
@@ -55,12 +55,19 @@ class _Fed(Protocol):
 
     fed: Callable[[], None]
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What is wrong."""
+
 
 class Watchdog:
     """Feeds systemd's watchdog while every real device goes on answering.
 
-    Each of them must have answered since the last feed, so one that falls silent starves it. Where all
-    hardware is simulated the event loop's turns feed it. Make it inside the running loop.
+    Each of them must have answered since the last feed, so one that falls silent starves it: systemd then
+    starts everything anew, once. One that has not answered since the start must be a fault that prevents
+    charging instead: nothing was ever permitted there, and another start would not change that. Where nobody
+    has answered, and where all hardware is simulated, the event loop's turns feed it. Make it inside the
+    running loop.
     """
 
     def __init__(self, tell: Callable[[str], None], watchdog_s: float, evses: Sequence[Evse]) -> None:
@@ -69,14 +76,13 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._fed_at = self._loop.time()
-        real = [evse for evse in evses if isinstance(evse, _Fed)]
-        self._everyone = frozenset(range(len(real)))
+        self._real = [evse for evse in evses if isinstance(evse, _Fed)]
+        self._never = set(range(len(self._real)))
         self._answered: set[int] = set()
         self._closed = False
-        for n, evse in enumerate(real):
+        for n, evse in enumerate(self._real):
             evse.fed = lambda n=n: self._answers(n)  # type: ignore[misc]
-        if not real:
-            self._turn()
+        self._turn()
 
     def close(self) -> None:
         """Feed no more; idempotent."""
@@ -85,16 +91,26 @@ class Watchdog:
             self._timer.cancel()
 
     def _answers(self, n: int) -> None:
+        self._never.discard(n)
         self._answered.add(n)
-        now = self._loop.time()
-        if self._answered >= self._everyone and now - self._fed_at >= self._every_s and not self._closed:
-            self._answered.clear()
-            self._fed_at = now
-            self._tell("WATCHDOG=1")
+        everyone = len(self._answered) + len(self._never) == len(self._real)
+        if everyone and self._loop.time() - self._fed_at >= self._every_s:
+            self._feed()
 
     def _turn(self) -> None:
-        self._tell("WATCHDOG=1")
         self._timer = self._loop.call_later(self._every_s, self._turn)
+        if len(self._never) == len(self._real):
+            self._feed()
+
+    def _feed(self) -> None:
+        if not self._closed and all(_is_out(self._real[n]) for n in self._never):
+            self._answered.clear()
+            self._fed_at = self._loop.time()
+            self._tell("WATCHDOG=1")
+
+
+def _is_out(evse: _Fed) -> bool:
+    return any(fault.blocking for fault in evse.faults)
 
 
 class Status:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import struct
+from os import urandom
 from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
@@ -21,12 +22,20 @@ from chargepoint.link_settings import LinkSettings
 from chargepoint.tls import check_server_name, trust_anchor
 from hal.api import Clock, Timer
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no wheel for this machine
+    from websockets.utils import apply_mask
+
 SUBPROTOCOL = Subprotocol("ocpp1.6")
 
 _HEAD = b"HTTP/1."
 _MAX_HEAD = 64 * 1024
 _LOGGER = logging.getLogger("chargepoint.websocket")
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: closing sends RST
+
+
+_WHOLE_TEXT = 0x80 | Opcode.TEXT
 
 
 class ConnectionOwner(Protocol):
@@ -66,6 +75,26 @@ def handshake_error(protocol: ClientProtocol) -> LinkError | None:
     return None if protocol.subprotocol == SUBPROTOCOL else link_errors.no_subprotocol()
 
 
+def _text_frame(data: bytes) -> bytes:
+    """A masked text frame (RFC 6455 §5.2, §5.3), in half the time the library takes."""
+    length, mask = len(data), urandom(4)
+    if length < 126:
+        head = bytes((_WHOLE_TEXT, 0x80 | length))
+    elif length < 65536:
+        head = struct.pack("!BBH", _WHOLE_TEXT, 0x80 | 126, length)
+    else:
+        head = struct.pack("!BBQ", _WHOLE_TEXT, 0x80 | 127, length)
+    return b"".join((head, mask, apply_mask(data, mask)))
+
+
+def _size(length: int) -> int:
+    """The bytes of an unmasked frame with a payload of that length, if its head is as short as can be.
+
+    With a longer one a connection never seems to be at the end of a frame, and the library reads them all.
+    """
+    return length + (2 if length < 126 else 4 if length < 65536 else 10)
+
+
 class WebSocketConnection(asyncio.Protocol):
     """A client connection; after `close`, `abort` or a loss it reports nothing more to its owner."""
 
@@ -82,6 +111,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_settings",
         "_timer",
         "_transport",
+        "_unread",
         "_wire",
     )
 
@@ -105,6 +135,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._timer: Timer | None = None
         self._interval_s = 0
         self._awaiting_pong = False
+        self._unread = 0  # bytes of a frame that has not come to its end
         self._fragments: bytearray | None = None
         self._message_opcode = Opcode.TEXT
         self._gone: asyncio.Future[None] | None = None
@@ -121,9 +152,10 @@ class WebSocketConnection(asyncio.Protocol):
 
     def send_text(self, data: bytes) -> None:
         """Send one text message; on a connection that is closing it is forgotten."""
-        if self._protocol.state is OPEN:
-            self._protocol.send_text(data)
-            self._flush()
+        transport = self._transport
+        if self._protocol.state is OPEN and transport is not None and not transport.is_closing():
+            # Straight to the transport: there are no extensions, and whatever else was to be sent is flushed.
+            transport.write(_text_frame(data))
 
     def keep_alive(self, interval_s: int) -> None:
         """Ping each `interval_s` from now on, 0 = never; a pong that does not come aborts the connection."""
@@ -181,13 +213,20 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._head is not None:
             data = self._handshake_received(data) if self._owner is not None else b""
+        elif self._is_whole(data):
+            self._message_received(Opcode.TEXT, data[2:])
+            return
         if not data:
             return
+        self._unread += len(data)
         self._protocol.receive_data(data)
-        if self._head is not None and not self._open():
-            return
+        if self._head is not None:
+            self._unread -= data.index(b"\r\n\r\n") + 4
+            if not self._open():
+                return
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
+                self._unread -= _size(len(event.data))
                 self._frame_received(event)
             else:  # the library holds on to its handshake: more than 1 KiB a connection in headers
                 event.headers.clear()
@@ -217,6 +256,17 @@ class WebSocketConnection(asyncio.Protocol):
             owner.failed(link_errors.from_exception(exc, uri) if exc else link_errors.closed_early(uri))
         else:
             owner.lost(f"the connection broke ({exc or 'closed'})")
+
+    def _is_whole(self, data: bytes) -> bool:
+        """One short text message and nothing else, as most of what comes is: no need to parse it."""
+        return (
+            len(data) >= 2
+            and data[0] == _WHOLE_TEXT
+            and data[1] == len(data) - 2 < 126
+            and not self._unread
+            and self._fragments is None
+            and self._protocol.state is OPEN
+        )
 
     def _handshake_received(self, data: bytes) -> bytes:
         """Gather the answer's head; returns it once it may be a WebSocket handshake.

@@ -23,6 +23,10 @@ class Timer(Protocol):
 class Clock(Protocol):
     """A source of time: the wall clock, one sped up, or one that jumps to its next timer."""
 
+    @property
+    def late_s(self) -> float:
+        """By how many real seconds the timer that fires just now is late; 0 outside of timers."""
+
     def now(self) -> float:
         """Seconds since the Unix epoch, UTC. Never goes back."""
 
@@ -127,6 +131,7 @@ class MeterReading:
     frequency_hz: float | None = None
     temperature_c: float | None = None  # of the station's body
     soc_percent: float | None = None  # state of charge, where the vehicle tells
+    offset_wh: float = 0.0  # what `energy_wh` shows beyond the meter's own register, which leapt
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from math import inf
@@ -46,6 +47,7 @@ _ANSWERS_S = 1.0  # real seconds; parts on a board are quick
 _OPENS_S = 3.0
 _TRIES_AGAIN_S = 1.0
 _LOCK_MOVES_S = 0.5
+_LOCK_MOVES, _LOCK_RESTS_S = 10, 60.0  # so many moves in that time, or its motor overheats
 _OPENING_S = 0.1
 _LOOKS = 5  # at the mirror contact of a contactor that is on its way
 
@@ -96,6 +98,7 @@ class BoardEvse:
         self._fixed_current_a = fixed_current_a
         self._limit = NOTHING
         self._lock_wish = self._locked = False
+        self._lock_moved: deque[float] = deque(maxlen=_LOCK_MOVES)
         self._orders = self._rules.orders  # the newest ones that were noticed
         self._coil: bool | None = None  # as last switched; None: unknown
         self._shown: Orders | None = None  # whose pilot is on the line; None: unknown
@@ -107,6 +110,7 @@ class BoardEvse:
         if meter is not None:
             self._meter = PolledMeter(meter, info, clock, poll_s=meter_s, lost=meter_lost)
             self._meter.on_reading, self._meter.on_change = self._measured, self._wish
+        self._offset_wh = 0.0  # what the meter's register leapt by
         self._reading_due = self._was_closed = False
         self._opened_at = -inf  # when the contacts were last seen to open
         self._seen = self._visible()
@@ -208,6 +212,7 @@ class BoardEvse:
     def _measured(self, reading: MeterReading) -> None:
         if reading.current_a:
             self._rules.measured(max(reading.current_a), self._clock.now())
+        self._offset_wh = reading.offset_wh  # it has to be stored before anything is told that rests on it
         self._notice()
         if self._reading_due and reading.time > self._opened_at:
             self._reading_due = False
@@ -218,7 +223,7 @@ class BoardEvse:
         return () if self._meter is None else self._meter.faults
 
     def _visible(self) -> tuple[object, ...]:
-        return self.pilot, self.plugged, self.closed, self._locked, self.faults
+        return self.pilot, self.plugged, self.closed, self._locked, self.faults, self._offset_wh
 
     def _notice(self) -> None:
         """See to it that new orders are carried out, and that whoever listens learns what changed."""
@@ -411,6 +416,10 @@ class BoardEvse:
         wanted = self._lock_wish
         if not wanted and not self._rules.confirmed_open:
             return self._contacts_s
+        now = self._clock.now()
+        if len(self._lock_moved) == _LOCK_MOVES and now < self._lock_moved[0] + _LOCK_RESTS_S:
+            return self._lock_moved[0] + _LOCK_RESTS_S - now
+        self._lock_moved.append(now)
         await self._asked("lock", self._lock.switch(wanted))
         await self._locking.until(self._clock.now() + _LOCK_MOVES_S)
         locked = await self._asked("lock", self._lock.feedback())

@@ -69,7 +69,9 @@ _WRITTEN = (
         _PI,
         "{driver: relay, pin: 17, feedback_pin: 27}",
     ),
-    DriverNote("meter", "simulated", "the meter of a simulated connector", "none", "", "{driver: simulated}"),
+    DriverNote(
+        "meter", "simulated", "a meter in software, measuring nothing", "none", "", "{driver: simulated}"
+    ),
     DriverNote(
         "meter", "controller", "the meter inside an OpenEVSE", "its controller's", "", "{driver: controller}"
     ),

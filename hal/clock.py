@@ -11,7 +11,7 @@ from math import inf
 
 from hal.api import Clock, Timer
 
-__all__ = ["Clock", "ScaledClock", "SteppedClock", "Timer", "WallClock"]
+__all__ = ["BatchedClock", "Clock", "ScaledClock", "SteppedClock", "Timer", "WallClock"]
 
 
 class _Entry:
@@ -32,12 +32,13 @@ class _Entry:
 class _Timers:
     """Timers by moment and, within a moment, in the order in which they were asked for."""
 
-    __slots__ = ("_heap", "_order", "cancelled")
+    __slots__ = ("_heap", "_order", "cancelled", "taken_at")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, _Entry]] = []
         self._order = itertools.count()
         self.cancelled = 0
+        self.taken_at = inf  # when the action that was taken last had been due
 
     def add(self, when: float, action: Callable[[], None]) -> _Entry:
         entry = _Entry(action, self)
@@ -60,6 +61,7 @@ class _Timers:
         head = self.next_at()
         if head is None or head > due:
             return None
+        self.taken_at = head
         entry = heapq.heappop(self._heap)[2]
         action, entry.action = entry.action, None
         return action
@@ -71,10 +73,14 @@ class _LoopClock:
     asyncio itself keeps no order among timers of one moment.
     """
 
-    __slots__ = ("_armed_at", "_handle", "_loop", "_timers")
+    __slots__ = ("_armed_at", "_handle", "_loop", "_real", "_rounds_s", "_timers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop = loop or asyncio.get_running_loop()
+        # uvloop tells its time in whole milliseconds, and as of when it last waited: too coarse here.
+        precise = isinstance(self._loop, asyncio.BaseEventLoop)
+        self._real = self._loop.time if precise else time.monotonic
+        self._rounds_s = 0.0 if precise else 0.0005  # by what the loop may wake us too soon
         self._timers = _Timers()
         self._handle: asyncio.TimerHandle | None = None
         self._armed_at = inf
@@ -84,6 +90,11 @@ class _LoopClock:
 
     def _loop_time(self, when: float) -> float:
         raise AssertionError("each clock tells its own time")
+
+    @property
+    def late_s(self) -> float:
+        taken_at = self._timers.taken_at
+        return 0.0 if taken_at == inf else max(self._real() - self._loop_time(taken_at), 0.0)
 
     def call_at(self, when: float, action: Callable[[], None]) -> Timer:
         entry = self._timers.add(when, action)
@@ -95,7 +106,7 @@ class _LoopClock:
         if self._handle is not None:
             self._handle.cancel()
         self._armed_at = when
-        self._handle = self._loop.call_at(self._loop_time(when), self._fire)
+        self._handle = self._loop.call_at(self._loop_time(when) + self._rounds_s, self._fire)
 
     def _fire(self) -> None:
         """Everything due by now, each on its own: one that fails does not keep the next from happening."""
@@ -106,7 +117,7 @@ class _LoopClock:
                 action()
             except Exception as error:
                 self._loop.call_exception_handler({"message": "a timer failed", "exception": error})
-        self._armed_at = inf
+        self._armed_at = self._timers.taken_at = inf
         if (head := self._timers.next_at()) is not None:
             self._arm(head)
 
@@ -128,10 +139,10 @@ class WallClock(_LoopClock):
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__(loop)
-        self._epoch = time.time() - self._loop.time()
+        self._epoch = time.time() - self._real()
 
     def now(self) -> float:
-        return self._epoch + self._loop.time()
+        return self._epoch + self._real()
 
     def _loop_time(self, when: float) -> float:
         return when - self._epoch
@@ -149,11 +160,11 @@ class ScaledClock(_LoopClock):
             raise ValueError(f"a clock cannot run x{factor:g}: the factor must be above 0")
         super().__init__(loop)
         self._factor = factor
-        self._origin = self._loop.time()
+        self._origin = self._real()
         self._start = time.time() if start is None else start
 
     def now(self) -> float:
-        return self._start + (self._loop.time() - self._origin) * self._factor
+        return self._start + (self._real() - self._origin) * self._factor
 
     def _loop_time(self, when: float) -> float:
         return self._origin + (when - self._start) / self._factor
@@ -176,6 +187,10 @@ class SteppedClock:
         self._holds = 0
         self._touched = -inf
         self._moved: asyncio.Event | None = None
+
+    @property
+    def late_s(self) -> float:
+        return 0.0
 
     def now(self) -> float:
         return self._now
@@ -210,7 +225,7 @@ class SteppedClock:
         """Let `seconds` pass and fire every timer on the way, in order; holds are not waited for."""
         until = self._now + seconds
         while (due := self.next_at()) is not None and due <= until:
-            self._step(due)
+            self._step(due, until)
         self._now = until
 
     async def run_until(self, until: float) -> float:
@@ -221,26 +236,100 @@ class SteppedClock:
             due = self.next_at()
             if due is None or due > until:
                 break
-            self._step(due)
+            self._step(due, until)
         self._now = max(self._now, until)
         return self.lost_s - lost_before
 
-    def _step(self, due: float) -> None:
+    def _step(self, due: float, until: float = inf) -> None:
         """Jump to `due` and fire what is due then, including what these timers ask for at once."""
         self._now = due
         while (action := self._timers.take(due)) is not None:
             action()
+
+    async def _let_go(self, moved: asyncio.Event) -> None:
+        """Wait for the last release."""
+        await moved.wait()
 
     async def _quiet(self) -> None:
         """Wait until nothing holds the clock and no frame has moved for `linger_s`."""
         await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         while True:
-            while self._holds:
+            while self.held:
                 self._moved = asyncio.Event()
-                await self._moved.wait()
+                await self._let_go(self._moved)
                 self._moved = None
             pause = self._touched + self.linger_s - loop.time() if self.linger_s else 0.0
             if pause <= 0:
                 return
             await asyncio.sleep(pause)
+
+
+class BatchedClock(SteppedClock):
+    """A stepped clock for many stations at once: each jump fires the timers of a whole `batch_s`.
+
+    Every timer still happens at its own moment, in order, but nothing real is waited for between those of one
+    batch, so that what they ask a central system is under way together. What an answer brings happens at the
+    last moment of its batch. When nothing has been released for `hold_at_most_s` of real time, the clock goes
+    on without what still holds it, counted in `released_holds`: from then on a run is not reproducible.
+    A timer that fails does not keep the next from happening.
+    """
+
+    __slots__ = ("_given_up", "_releases", "batch_s", "hold_at_most_s", "released_holds")
+
+    def __init__(
+        self, start: float = 0.0, linger_s: float = 0.0, *, batch_s: float = 1.0, hold_at_most_s: float = 1.0
+    ) -> None:
+        super().__init__(start, linger_s)
+        self.batch_s = batch_s
+        self.hold_at_most_s = hold_at_most_s
+        self.released_holds = 0
+        self._given_up = 0  # holds that are not waited for any more
+        self._releases = 0
+
+    @property
+    def held(self) -> bool:
+        """True while something real is under way that is still waited for."""
+        return self._holds > self._given_up
+
+    def release(self, lost_s: float = 0.0) -> None:
+        self._releases += 1
+        # Releases are anonymous. One that comes with a loss ends a hold given up; any other, while there are
+        # such that are not, one of those: else each step would wait once more for the one given up.
+        if self._given_up and (lost_s or not self.held):
+            self._given_up -= 1
+        super().release(lost_s)
+        if not self.held and self._moved is not None:
+            self._moved.set()
+
+    def _step(self, due: float, until: float = inf) -> None:
+        end = due - due % self.batch_s + self.batch_s
+        while (head := self.next_at()) is not None and head < end and head <= until:
+            self._now = head
+            action = self._timers.take(head)
+            assert action is not None
+            try:
+                action()
+            except Exception as error:
+                _report(error)
+
+    async def _let_go(self, moved: asyncio.Event) -> None:
+        while not moved.is_set():
+            before = self._releases
+            try:
+                async with asyncio.timeout(self.hold_at_most_s):
+                    await moved.wait()
+            except TimeoutError:
+                if self._releases == before:
+                    self.released_holds += self._holds - self._given_up
+                    self._given_up = self._holds
+                    return
+
+
+def _report(error: Exception) -> None:
+    """To the loop if there is one; to the caller of `advance` if there is none."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise error from None
+    loop.call_exception_handler({"message": "a timer failed", "exception": error})

@@ -98,6 +98,7 @@ class MeterSnapshot:
 
     read_at: float  # seconds on the injected clock
     import_wh: float | None = None
+    offset_wh: float = 0.0  # what `import_wh` shows beyond the meter's own register, which leapt
     export_wh: float | None = None
     power_w: float | None = None
     voltage_v: tuple[float | None, ...] = ()

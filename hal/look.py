@@ -103,15 +103,14 @@ class Onlooker:
 def connector_onlookers(spec: ConnectorSpec, clock: Clock) -> list[Onlooker]:
     """The devices of one connector, nothing for simulated ones. Raises `ValueError` for wrong settings."""
     driver = spec.evse["driver"]
-    if driver == "simulated":
-        return []
+    found: list[Onlooker] = []
     if driver == "openevse":
-        evse, *meters = _openevse(spec, clock)
-    else:
-        evse, meters = _relay(spec, clock) if driver == "relay" else _modbus_controller(spec, clock), []
-    if not meters and spec.meter["driver"] != "none":
-        meters = [meter_onlooker(spec.meter, clock)]
-    return [evse, *meters]
+        found = _openevse(spec, clock)
+    elif driver != "simulated":
+        found = [_relay(spec, clock) if driver == "relay" else _modbus_controller(spec, clock)]
+    if len(found) < 2 and spec.meter["driver"] not in ("none", "simulated"):
+        found.append(meter_onlooker(spec.meter, clock))
+    return found
 
 
 def meter_onlooker(settings: Settings, clock: Clock, part: str = "meter") -> Onlooker:

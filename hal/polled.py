@@ -28,6 +28,7 @@ from hal.api import (
     MeterReading,
     MeterUnavailable,
     PilotState,
+    Timer,
 )
 from hal.device import (
     Capability,
@@ -65,6 +66,7 @@ _ANSWERS_WITHIN_S = 3.0
 _OPENS_WITHIN_S = 8.0
 _LETS_GO_WITHIN_S = 0.5
 _TRIES_AGAIN_S = 0.05
+_LOOKS_EVERY_S = 0.1  # at most so often when a controller asks to be looked at, since one may chatter
 _SAME_A = 0.05
 _UNCODED_CABLE_A = 13.0  # a plug whose resistor says nothing carries that at most
 
@@ -114,6 +116,7 @@ class PolledEvse:
         self._closed = False  # as the controller says
         self._flows = False  # as the meter says, where no feedback contact knows better
         self._locked = False
+        self._offset_wh = 0.0  # what the meter's register leapt by
         self._cable_max_a: float | None = None
         self._controller_faults: tuple[Fault, ...] = ()
         self._lost: Fault | None = None
@@ -125,6 +128,8 @@ class PolledEvse:
         self._closing = False
         self._asked = asyncio.Event()
         self._pause = Pause(clock)
+        self._began_at = -inf
+        self._look: Timer | None = None
         self._meter: PolledMeter | None = None
         if meter is not None:
             self._meter = PolledMeter(meter, info, clock, poll_s=meter_s, lost=meter_lost)
@@ -193,6 +198,19 @@ class PolledEvse:
             if self._meter is not None:
                 self._meter.stop()
 
+    def look_soon(self) -> None:
+        """The controller says by itself that something changed: ask it now instead of at the next poll."""
+        if self._look is None and not self._closing:
+            self._look = self._clock.call_at(self._began_at + _LOOKS_EVERY_S, self._look_now)
+
+    def _look_now(self) -> None:
+        self._look = None
+        self._pause.end()
+
+    def allowed_a(self) -> float:
+        """What a vehicle may draw now as the controller says: 0 while it keeps its contactor open."""
+        return self._set_a or 0.0 if self._closed else 0.0
+
     # --- what a program on the loop can wait for ----------------------------------------------------
 
     @property
@@ -215,7 +233,8 @@ class PolledEvse:
     async def _run(self) -> None:
         try:
             while not self._closing:
-                due = self._clock.now() + self._poll_s
+                self._began_at = self._clock.now()
+                due = self._began_at + self._poll_s
                 try:
                     await self._round()
                 except DeviceError as error:
@@ -310,7 +329,9 @@ class PolledEvse:
 
     def _current_flows(self) -> bool:
         """A vehicle may take seconds to let go: what a controller infers then is not what is."""
-        if self._has_feedback or self._pilot is PilotState.A or self._meter is None:
+        silent_s = inf if self._heard_at is None else self._clock.now() - self._heard_at
+        sees = self._has_feedback and silent_s <= HESITANT_AFTER_S
+        if sees or self._pilot is PilotState.A or self._meter is None:
             return False
         try:
             return _most_loaded_a(self._meter.reading()) > LEAKS_A
@@ -418,13 +439,14 @@ class PolledEvse:
 
     @property
     def _visible(self) -> tuple[object, ...]:
-        return self._pilot, self._plugged, self.closed, self._locked, self.faults
+        return self._pilot, self._plugged, self.closed, self._locked, self.faults, self._offset_wh
 
     def _measured(self, reading: MeterReading) -> None:
         silent_s = inf if self._heard_at is None else reading.time - self._heard_at
         offered_a = self._asked_a and self._set_a if silent_s < HESITANT_AFTER_S else None
         self._supervision.measured(_most_loaded_a(reading), offered_a, reading.time)
         self._flows = self._current_flows()
+        self._offset_wh = reading.offset_wh  # it has to be stored before anything is told that rests on it
         self._report()
 
     def _report(self) -> None:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from hal.api import AC_MINIMUM_A, Clock, Evse, EvseInfo
 from hal.device import EnergyMeter, EvseController
 from hal.modbus.bus import Bus, Place, SerialLine, bus_at, take_place
-from hal.modbus.meter import open_meter
-from hal.modbus.register_hygiene import KnownEnergy
+from hal.modbus.meter import ModbusMeter, open_meter
 from hal.polled import PolledEvse
+from hal.simulated.energy_meter import SimulatedEnergyMeter
 
 if TYPE_CHECKING:
     from hal.registry import ConnectorSpec
 
 __all__ = [
     "Polling",
-    "open_evse_wb",
-    "open_phoenix",
+    "meter_of",
     "polled",
+    "prepare_evse_wb",
+    "prepare_phoenix",
     "refuse_rest",
     "take_polling",
-    "without_meter",
 ]
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Polling:
     ventilated: bool = False
 
 
-def open_evse_wb(spec: ConnectorSpec, clock: Clock) -> Evse:
+def prepare_evse_wb(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
     """An EVSE-WB, EVSE DIN or SimpleEVSE; these have no lock."""
     from hal.modbus.evse_wb import GAP_S, EvseWb
 
@@ -56,7 +56,7 @@ def open_evse_wb(spec: ConnectorSpec, clock: Clock) -> Evse:
     return _on_bus(spec, replace(spec.info, lockable=False), clock, polling, settings, place, controller)
 
 
-def open_phoenix(spec: ConnectorSpec, clock: Clock) -> Evse:
+def prepare_phoenix(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
     """A Phoenix Contact EV Charge Control Basic."""
     from hal.modbus.phoenix import Phoenix
 
@@ -95,21 +95,25 @@ def refuse_rest(spec: ConnectorSpec, settings: dict[str, Any]) -> None:
         raise ValueError(f"evse: {key}: unknown; driver {spec.evse['driver']!r} has no such setting")
 
 
-def without_meter(spec: ConnectorSpec) -> bool:
-    """True for `meter: {driver: none}`: for tools, since no transaction starts without a reading."""
-    if spec.meter.get("driver") != "none":
-        return False
+def meter_of(spec: ConnectorSpec, clock: Clock) -> EnergyMeter | None:
+    """The meter of a connector: one on a bus, the simulated one, or None for `none`.
+
+    `none` is for tools, since no transaction starts without a reading.
+    """
+    driver = spec.meter.get("driver")
+    if driver not in ("none", "simulated"):
+        return open_meter(spec.meter, clock, known=spec.known)
     for key in spec.meter:
         if key != "driver":
-            raise ValueError(f"meter: {key}: unknown; driver 'none' has no such setting")
-    return True
+            raise ValueError(f"meter: {key}: unknown; driver {driver!r} has no such setting")
+    return SimulatedEnergyMeter(spec.info, clock, energy_wh=spec.energy_wh) if driver == "simulated" else None
 
 
 def polled(
     info: EvseInfo, clock: Clock, polling: Polling, controller: EvseController, meter: EnergyMeter | None
 ) -> PolledEvse:
     """The connector of these parts."""
-    return PolledEvse(
+    evse = PolledEvse(
         info,
         controller,
         meter,
@@ -120,6 +124,9 @@ def polled(
         meter_lost=polling.meter_lost,
         ventilated=polling.ventilated,
     )
+    if isinstance(meter, SimulatedEnergyMeter):
+        meter.draws_a = evse.allowed_a
+    return evse
 
 
 def _on_bus(
@@ -130,17 +137,20 @@ def _on_bus(
     settings: dict[str, Any],
     place: Place,
     controller: Callable[[Bus], EvseController],
-) -> PolledEvse:
+) -> Callable[[], Evse]:
     refuse_rest(spec, settings)
-    known = KnownEnergy(spec.energy_wh) if spec.energy_wh > 0 else None
-    meter = None if without_meter(spec) else open_meter(spec.meter, clock, known=known)
-    if meter is not None:
+    meter = meter_of(spec, clock)
+    if isinstance(meter, ModbusMeter):
         _check_shared(place, meter.place)
-    try:
-        bus = bus_at(place)
-    except ValueError as error:
-        raise ValueError(f"evse: port: {error}") from None
-    return polled(info, clock, polling, controller(bus), meter)
+
+    def opened() -> Evse:
+        try:
+            bus = bus_at(place)
+        except ValueError as error:
+            raise ValueError(f"evse: port: {error}") from None
+        return polled(info, clock, polling, controller(bus), meter)
+
+    return opened
 
 
 def _check_shared(place: Place, meter: Place) -> None:

@@ -47,6 +47,7 @@ class PolledMeter:
         self._newest: MeterReading | None = None
         self._heard_at = clock.now()
         self._problem = "not read yet"
+        self._told = False  # to whoever runs the station, once a silence
         self._opened = False
         self._closing = False
         self._pause = Pause(clock)
@@ -101,17 +102,18 @@ class PolledMeter:
             self._missed(error)
 
     def _take(self, reading: MeterReading, faults: tuple[Fault, ...]) -> None:
-        self._newest, self._heard_at = reading, self._clock.now()
+        self._newest, self._heard_at, self._told = reading, self._clock.now(), False
         self._set_faults(faults)
         if self.on_reading is not None:
             self.on_reading(reading)
 
     def _missed(self, error: Exception) -> None:
-        problem = str(error) or type(error).__name__
-        if problem != self._problem:
-            log.info("meter: %s", problem)
-        self._problem = problem
-        if self._clock.now() - self._heard_at >= LOST_AFTER_S:
+        self._problem = str(error) or type(error).__name__
+        silent_s = self._clock.now() - self._heard_at
+        if not self._told and (self._newest is None or silent_s >= TRUSTED_S):
+            self._told = True
+            log.warning("meter: %s", self._problem)
+        if silent_s >= LOST_AFTER_S:
             self._set_faults((self._lost_fault,))
 
     def _set_faults(self, faults: tuple[Fault, ...]) -> None:
@@ -144,6 +146,7 @@ def _reading(snapshot: MeterSnapshot, info: EvseInfo) -> MeterReading:
         power_phase_w=phases_w,
         power_factor=snapshot.power_factor,
         frequency_hz=snapshot.frequency_hz,
+        offset_wh=snapshot.offset_wh,
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hal.api import Clock, Evse, EvseInfo, TagReader
+from hal.modbus.register_hygiene import KnownEnergy
 from hal.serial.settings import SerialSettings
 from hal.whitelist import Whitelist
 
@@ -31,6 +32,13 @@ class ConnectorSpec:
     evse: Settings
     meter: Settings
     energy_wh: float = 0.0  # the register's last known value: a simulated one resumes there, none goes below
+    offset_wh: float = 0.0  # how much of it is beyond the meter's own register
+    energy_at: float | None = None  # when it was read, if nothing else bounds what may have flowed since
+
+    @property
+    def known(self) -> KnownEnergy | None:
+        """What a real meter's register goes on from; None if nothing is known of it."""
+        return KnownEnergy(self.energy_wh, self.offset_wh, self.energy_at) if self.energy_wh > 0 else None
 
 
 def driver_names() -> tuple[str, ...]:
@@ -39,7 +47,7 @@ def driver_names() -> tuple[str, ...]:
 
 
 def real_driver_names() -> tuple[str, ...]:
-    """Those of them that come with the package and need a real meter beside them."""
+    """Those of them that come with the package and drive hardware."""
     return _REAL
 
 
@@ -52,6 +60,11 @@ def meter_names() -> tuple[str, ...]:
 
 def open_evse(spec: ConnectorSpec, clock: Clock) -> Evse:
     """The connector that `spec` describes. Raises `ValueError` for unknown drivers or settings."""
+    return prepare_evse(spec, clock)()
+
+
+def prepare_evse(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+    """What opens the connector: all settings are looked at, no device is. Raises `ValueError`."""
     return _EVSES[_driver("evse", spec.evse, _EVSES)](spec, clock)
 
 
@@ -62,7 +75,12 @@ def reader_names() -> tuple[str, ...]:
 
 def open_reader(settings: Settings, clock: Clock) -> TagReader:
     """The card reader that `settings` describe. Raises `ValueError` for unknown drivers or settings."""
-    return _READERS[_driver("reader", settings, _READERS)](settings, clock)
+    return prepare_reader(settings)()
+
+
+def prepare_reader(settings: Settings) -> Callable[[], TagReader]:
+    """What opens the card reader: all settings are looked at, no device is. Raises `ValueError`."""
+    return _READERS[_driver("reader", settings, _READERS)](settings)
 
 
 def site_meter_names() -> tuple[str, ...]:
@@ -103,56 +121,65 @@ def _polled_site_meter(spec: SiteSpec, clock: Clock) -> SiteMeter:
     return PolledSiteMeter(open_meter(spec.meter, clock), clock, spec.phases, spec.poll_s)
 
 
-def _simulated_evse(spec: ConnectorSpec, clock: Clock) -> Evse:
+def _simulated_evse(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
     from hal.simulated.evse import SimulatedEvse
 
-    _driver("meter", spec.meter, _METERS_OF_SIMULATED)
     _refuse_others("evse", spec.evse)
+    if spec.meter.get("driver") not in _METERS_OF_SIMULATED:
+        return _metered_evse(spec, clock)
     _refuse_others("meter", spec.meter)
-    return SimulatedEvse(spec.info, clock, energy_wh=spec.energy_wh)
+    return lambda: SimulatedEvse(spec.info, clock, energy_wh=spec.energy_wh)
 
 
-def _evse_wb(spec: ConnectorSpec, clock: Clock) -> Evse:
-    from hal.polled_drivers import open_evse_wb
+def _metered_evse(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+    from hal.metered import MeteredEvse
+    from hal.modbus.meter import open_meter
 
-    return open_evse_wb(spec, clock)
-
-
-def _phoenix(spec: ConnectorSpec, clock: Clock) -> Evse:
-    from hal.polled_drivers import open_phoenix
-
-    return open_phoenix(spec, clock)
+    meter = open_meter(spec.meter, clock, known=spec.known)
+    return lambda: MeteredEvse(spec.info, clock, meter)
 
 
-def _openevse(spec: ConnectorSpec, clock: Clock) -> Evse:
-    from hal.serial.openevse import open_openevse
+def _evse_wb(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+    from hal.polled_drivers import prepare_evse_wb
 
-    return open_openevse(spec, clock)
-
-
-def _relay(spec: ConnectorSpec, clock: Clock) -> Evse:
-    from hal.gpio.connector import open_relay
-
-    return open_relay(spec, clock)
+    return prepare_evse_wb(spec, clock)
 
 
-def _simulated_reader(settings: Settings, clock: Clock) -> TagReader:
+def _phoenix(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+    from hal.polled_drivers import prepare_phoenix
+
+    return prepare_phoenix(spec, clock)
+
+
+def _openevse(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+    from hal.serial.openevse import prepare_openevse
+
+    return prepare_openevse(spec, clock)
+
+
+def _relay(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+    from hal.gpio.connector import prepare_relay
+
+    return prepare_relay(spec, clock)
+
+
+def _simulated_reader(settings: Settings) -> Callable[[], TagReader]:
     from hal.simulated.reader import SimulatedReader
 
     own = SerialSettings("reader", settings)
     whitelist, others = _whitelist(own)
     own.finish()
-    return SimulatedReader(whitelist, others=others)
+    return lambda: SimulatedReader(whitelist, others=others)
 
 
-def _rdm6300(settings: Settings, clock: Clock) -> TagReader:
+def _rdm6300(settings: Settings) -> Callable[[], TagReader]:
     from hal.serial.rdm6300 import Rdm6300
 
     own = SerialSettings("reader", settings)
     return _attended(Rdm6300(own.text("port", _SERIAL_PORT)), own)
 
 
-def _pn532(settings: Settings, clock: Clock) -> TagReader:
+def _pn532(settings: Settings) -> Callable[[], TagReader]:
     from hal.serial.pn532 import Pn532
 
     own = SerialSettings("reader", settings)
@@ -160,7 +187,7 @@ def _pn532(settings: Settings, clock: Clock) -> TagReader:
     return _attended(Pn532(port, random_ids=own.choice("random_ids", "ignore", "accept") == "accept"), own)
 
 
-def _keyboard(settings: Settings, clock: Clock) -> TagReader:
+def _keyboard(settings: Settings) -> Callable[[], TagReader]:
     from hal.serial.keyboard import FORMATS, KeyboardReader
 
     own = SerialSettings("reader", settings)
@@ -168,12 +195,12 @@ def _keyboard(settings: Settings, clock: Clock) -> TagReader:
     return _attended(KeyboardReader(port, own.choice("format", *FORMATS)), own)
 
 
-def _attended(reader: TokenReader, own: SerialSettings) -> TagReader:
+def _attended(reader: TokenReader, own: SerialSettings) -> Callable[[], TagReader]:
     from hal.reading import AttendedReader
 
     whitelist, others = _whitelist(own)
     own.finish()
-    return AttendedReader(reader, whitelist=whitelist, others=others)
+    return lambda: AttendedReader(reader, whitelist=whitelist, others=others)
 
 
 def _whitelist(own: SerialSettings) -> tuple[Whitelist | None, bool]:
@@ -188,7 +215,7 @@ def _whitelist(own: SerialSettings) -> tuple[Whitelist | None, bool]:
         raise ValueError(f"reader: {error}") from None
 
 
-_EVSES: Mapping[str, Callable[[ConnectorSpec, Clock], Evse]] = {
+_EVSES: Mapping[str, Callable[[ConnectorSpec, Clock], Callable[[], Evse]]] = {
     "evse-wb": _evse_wb,
     "openevse": _openevse,
     "phoenix": _phoenix,
@@ -196,7 +223,7 @@ _EVSES: Mapping[str, Callable[[ConnectorSpec, Clock], Evse]] = {
     "simulated": _simulated_evse,
 }
 _REAL = ("evse-wb", "openevse", "phoenix", "relay")
-_READERS: Mapping[str, Callable[[Settings, Clock], TagReader]] = {
+_READERS: Mapping[str, Callable[[Settings], Callable[[], TagReader]]] = {
     "simulated": _simulated_reader,
     "keyboard": _keyboard,
     "pn532": _pn532,

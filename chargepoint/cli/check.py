@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargepoint.cli.checkup import Step, checkup
-from chargepoint.errors import ConfigError
+from chargepoint.errors import ConfigError, StoreError
 from chargepoint.link_settings import LinkSettings, TlsSettings, connection_url, decode_authorization_key
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--csms", metavar="URL", help="The central system: ws://host/path or wss://host/path.")
 @click.option("--id", "identity", metavar="ID", help="The identity of the charge point.")
 @click.option("--config", "config_file", type=_FILE, help="Take everything not given here from this file.")
+@click.option(
+    "--storage",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="What the station remembers, security settings from the central system too [the configuration's].",
+)
 @click.option("--user-password-stdin", is_flag=True, help="Read the AuthorizationKey from standard input.")
 @click.option("--password-file", type=_FILE, help="Read the AuthorizationKey from this file.")
 @click.option("--ca", type=_FILE, help="PEM file of the root certificates to trust.")
@@ -44,6 +50,7 @@ def check(
     csms: str | None,
     identity: str | None,
     config_file: Path | None,
+    storage: Path | None,
     user_password_stdin: bool,
     password_file: Path | None,
     ca: Path | None,
@@ -56,8 +63,10 @@ def check(
 ) -> None:
     """Try the way to the central system: name, TCP, TLS, WebSocket, password, BootNotification.
 
-    A real BootNotification is sent, under the identity given; --no-boot leaves it out. The exit code is 0
-    when all went well, 1 when something failed, 2 when the command or the configuration is wrong.
+    With --config the way is that of the station itself: security settings that the central system has stored
+    there win over the file, unless options here say otherwise. A real BootNotification is sent, under the
+    identity given; --no-boot leaves it out. The exit code is 0 when all went well, 1 when something failed, 2
+    when the command or the configuration is wrong.
     """
     if user_password_stdin and password_file is not None:
         raise click.UsageError("--user-password-stdin and --password-file exclude each other")
@@ -68,10 +77,16 @@ def check(
             password = sys.stdin.read() if password_file is None else password_file.read_text("utf-8")
             password = password.rstrip("\r\n")
         settings = _settings(config, csms, identity, password, (ca, cert, key), security_profile)
+        remembered = ""
+        if config is not None and all(given is None for given in (password, ca, cert, key, security_profile)):
+            settings, remembered = _in_force(config, storage, csms, settings)
     except (ConfigError, UnicodeDecodeError) as error:
         raise click.UsageError(str(error)) from None
     steps = checkup(settings, timeout_s, None if no_boot else _nameplate(config))
-    passed = _print_json(steps) if as_json else _print_lines(steps, settings, announce_boot=not no_boot)
+    if as_json:
+        passed = _print_json(steps, remembered)
+    else:
+        passed = _print_lines(steps, settings, remembered, announce_boot=not no_boot)
     sys.exit(0 if passed else 1)
 
 
@@ -80,6 +95,27 @@ def _load(path: Path) -> StationConfig:
     from chargepoint.config import load
 
     return load(path)
+
+
+def _in_force(
+    config: StationConfig, storage: Path | None, csms: str | None, settings: LinkSettings
+) -> tuple[LinkSettings, str]:
+    """What the station would connect with: its store may say otherwise than the configuration."""
+    from chargepoint.store import file_name
+
+    folder = storage or config.storage
+    store = None if folder is None else folder / file_name(settings.identity)
+    if store is None or not store.exists():
+        return settings, ""
+    from chargepoint.cli.in_force import in_force
+
+    try:
+        found, words = in_force(config, csms or str(config.csms.url), settings.identity, store)
+    except StoreError as error:
+        return settings, f"With the configuration alone, since the store cannot be read: {error}"
+    if not words:
+        return settings, ""
+    return found, f"With {words}: so says {store}, which wins over the configuration."
 
 
 def _settings(
@@ -148,8 +184,10 @@ def _nameplate(config: StationConfig | None) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _print_lines(steps: Iterator[Step], settings: LinkSettings, announce_boot: bool) -> bool:
+def _print_lines(steps: Iterator[Step], settings: LinkSettings, remembered: str, announce_boot: bool) -> bool:
     click.echo(f"Checking {settings.url}")
+    if remembered:
+        click.echo(remembered)
     if announce_boot:
         click.echo("The last step sends a real BootNotification; --no-boot leaves it out.")
     passed = True
@@ -161,10 +199,14 @@ def _print_lines(steps: Iterator[Step], settings: LinkSettings, announce_boot: b
     return passed
 
 
-def _print_json(steps: Iterator[Step]) -> bool:
+def _print_json(steps: Iterator[Step], remembered: str) -> bool:
     done: list[dict[str, Any]] = [step.as_json() for step in steps]
     passed = all(step["result"] != "FAIL" for step in done)
     click.echo(
-        json.dumps({"ok": passed, "at": int(time.time()), "steps": done}, ensure_ascii=False, indent=2)
+        json.dumps(
+            {"ok": passed, "at": int(time.time()), "remembered": remembered or None, "steps": done},
+            ensure_ascii=False,
+            indent=2,
+        )
     )
     return passed

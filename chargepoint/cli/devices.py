@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from chargepoint.cli.tables import Row
-from chargepoint.config import DriverConfig, StationConfig, load
+from chargepoint.config import StationConfig, load
+from chargepoint.config.hardware import ConnectorConfig, DriverConfig
 from chargepoint.config.section import Context
 from chargepoint.config.source import read as read_document
 from chargepoint.errors import ConfigError
@@ -32,27 +33,39 @@ _SCANNED = ("evse-wb", "phoenix")
 def specs_of(config: StationConfig) -> list[ConnectorSpec]:
     """The connectors of a configuration, as drivers are opened from them."""
     return [
-        ConnectorSpec(connector.info, _settings(connector.evse), _settings(connector.meter))
+        ConnectorSpec(connector.info, connector.evse.settings, connector.meter.settings)
         for connector in config.connectors
     ]
 
 
 def connectors_in(path: Path) -> tuple[list[ConnectorSpec], list[str]]:
-    """The connectors of a configuration file, and the mistakes elsewhere in it.
+    """The connectors of a configuration file as far as they can be switched off, and the mistakes in it.
 
-    Raises `ConfigError` if the connectors themselves cannot be understood.
+    Raises `ConfigError` if what holds their contactors cannot be understood.
     """
     try:
         return specs_of(load(path)), []
     except ConfigError as error:
-        tree = read_document(path).tree
+        connectors = read_document(path).tree.get("connectors")
+        context = Context(path.parent, check_drivers=False)
         try:
-            alone = StationConfig.model_validate(
-                {"connectors": tree["connectors"]}, context=Context(path.parent)
-            )
-        except (KeyError, ValidationError):
+            if not isinstance(connectors, list) or not connectors:
+                raise error
+            return [_spec_in(connector, context) for connector in connectors], error.problems
+        except ValidationError:
             raise error from None
-        return specs_of(alone), error.problems
+
+
+def _spec_in(connector: Any, context: Context) -> ConnectorSpec:
+    """One connector; if something beside its controller is wrong, the controller alone."""
+    try:
+        config = ConnectorConfig.model_validate(connector, context=context)
+    except ValidationError:
+        if not isinstance(connector, dict) or "evse" not in connector:
+            raise
+        evse = DriverConfig.model_validate(connector["evse"], context=context)
+        return ConnectorSpec(ConnectorConfig().info, evse.settings, {"driver": "none"})
+    return ConnectorSpec(config.info, config.evse.settings, config.meter.settings)
 
 
 @dataclass(slots=True)
@@ -158,7 +171,8 @@ def devices_of(config: StationConfig, clock: Clock) -> Devices:
     for n, (connector, spec) in enumerate(zip(config.connectors, specs_of(config), strict=True), 1):
         place = f"connector {n}"
         try:
-            devices.add(place, connector_onlookers(spec, clock), spec.evse, spec.meter)
+            for onlooker in connector_onlookers(spec, clock):
+                devices.add(place, [onlooker], spec.evse if onlooker.part == "evse" else spec.meter)
             if connector.reader is not None:
                 _add_reader(devices, place, connector.reader)
         except ValueError as error:
@@ -167,7 +181,7 @@ def devices_of(config: StationConfig, clock: Clock) -> Devices:
         for reader in config.readers[:1]:
             _add_reader(devices, "station", reader)
         if config.site is not None and config.site.meter.driver not in ("simulated", "fed"):
-            settings = _settings(config.site.meter)
+            settings = config.site.meter.settings
             devices.add("site", [meter_onlooker(settings, clock)], settings)
     except ValueError as error:
         problems.append(str(error))
@@ -217,14 +231,9 @@ def bus_rows() -> list[Row]:
 
 
 def _add_reader(devices: Devices, place: str, config: DriverConfig) -> None:
-    settings = _settings(config)
-    reader = reader_onlooker(settings)
+    reader = reader_onlooker(config.settings)
     if reader is not None:
-        devices.add(place, [reader], settings)
-
-
-def _settings(config: DriverConfig) -> Mapping[str, Any]:
-    return {"driver": config.driver, **config.options}
+        devices.add(place, [reader], config.settings)
 
 
 def _reading(place: str, seen: Sequence[tuple[Onlooker, Look | None]]) -> Row:

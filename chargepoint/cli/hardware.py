@@ -260,6 +260,7 @@ def safe_off(config_file: Path | None, within_s: float) -> int:
     specs, mistakes = connectors_in(path)
     for mistake in mistakes:
         click.echo(mistake, err=True)
+    _leave_it_to_the_tables()
     outcomes = bring_to_safety(specs, within_s=within_s)
     for outcome in outcomes:
         said = "safe" if outcome.problem is None else f"NOT SAFE: {outcome.problem}{_holder(outcome.problem)}"
@@ -296,7 +297,8 @@ def _chosen(config_file: Path | None, settings: Mapping[str, Any] | None) -> Cal
             raise click.UsageError("either --config, or --driver and --port")
         return lambda: single_device(settings, WallClock())
     config = _loaded(config_file)
-    if all(connector.evse.driver == "simulated" for connector in config.connectors) and not config.readers:
+    drivers = {part.driver for connector in config.connectors for part in (connector.evse, connector.meter)}
+    if drivers == {"simulated"} and not config.readers:
         click.echo("All connectors are simulated: there is no hardware to look at.", err=True)
     return lambda: devices_of(config, WallClock())
 
@@ -321,10 +323,15 @@ def _file(given: Path | None, *, must: bool) -> Path | None:
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
+    _leave_it_to_the_tables()
+    return asyncio.run(work)
+
+
+def _leave_it_to_the_tables() -> None:
+    """What a device lacks is said there; in the log it would be said twice."""
     import logging
 
-    logging.getLogger("hal").setLevel(logging.ERROR)  # what a device lacks is in the tables
-    return asyncio.run(work)
+    logging.getLogger("hal").setLevel(logging.ERROR)
 
 
 def _show(tables: list[list[dict[str, str]]]) -> None:

@@ -14,7 +14,7 @@ from chargepoint.domain.ports import Document
 from chargepoint.domain.reservations import KIND as RESERVATION
 from chargepoint.domain.reservations import Reservation
 from chargepoint.ocpp16.firmware_management import job, upload
-from chargepoint.ocpp16.security import events, log, provided, vault
+from chargepoint.ocpp16.security import connection, events, log, provided, vault
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ KINDS = frozenset(
         provided.ROOT,
         provided.OWN,
         vault.PENDING,
+        connection.KIND,
         provided.IMPORTED,
         job.KIND,
         upload.KIND,
@@ -87,6 +88,18 @@ class Certificates:
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a link is made with in place of the configuration; its AuthorizationKey is not shown.
+
+    `profile` None: the configuration's. `on_trial`: no answer came over such a link yet.
+    """
+
+    on_trial: bool
+    profile: int | None
+    key_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A firmware update or an upload, over or under way; its URL, which may hold a password, is not shown."""
 
@@ -113,6 +126,7 @@ class Holdings:
     reservations: tuple[Reservation, ...]
     local_list: LocalList
     certificates: Certificates
+    connection: tuple[Credentials, ...]
     tasks: tuple[Task, ...]
     security: Security
 
@@ -126,6 +140,7 @@ def hold(reading: Reading) -> Holdings:
             held=(*reading.each(provided.ROOT, _root), *reading.each(provided.OWN, _own)),
             requested=any(reading.each(vault.PENDING, lambda key, document: bool(document["key"]))),
         ),
+        connection=tuple(reading.each(connection.KIND, _credentials)),
         tasks=(
             *reading.each(job.KIND, _update, only=job.JOB),
             *reading.each(upload.KIND, _upload),
@@ -165,6 +180,11 @@ def _held(use: str, pem: str, replaced: bool) -> Held:
         certificate.not_after,
         replaced,
     )
+
+
+def _credentials(key: str, document: Document) -> Credentials:
+    profile, changed = document.get("profile"), document.get("key") is not None
+    return Credentials(key == connection.CANDIDATE, None if profile is None else int(profile), changed)
 
 
 def _leaf(pem: str) -> Certificate:

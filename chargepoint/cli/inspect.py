@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargepoint.cli.holdings import Held, Listed, Task
+from chargepoint.cli.holdings import Credentials, Held, Listed, Task
 from chargepoint.cli.remembered import Memory, Plan, recall
 from chargepoint.cli.sessions import DEFAULT_STORAGE, moment, stores
 from chargepoint.cli.stairs import Stairs, drawn, number, picture
@@ -219,6 +219,9 @@ def _show_holdings(memory: Memory) -> None:
     certificates = holdings.certificates
     waits = "a private key waits for its certificate" if certificates.requested else "none"
     _section("Certificates", [_certificate(one) for one in certificates.held], waits)
+    if holdings.connection:
+        rows = [_credentials(one) for one in holdings.connection]
+        _section("Connection, other than configured", rows, None)
     if holdings.tasks:
         _section("Firmware and uploads", [_task(one) for one in holdings.tasks], None)
     security = holdings.security
@@ -337,6 +340,14 @@ def _certificate(one: Held) -> Row:
         "Issuer": one.issuer,
         "Serial": one.serial_number,
         "Valid": _span(one.not_before_at, one.not_after_at),
+    }
+
+
+def _credentials(one: Credentials) -> Row:
+    return {
+        "State": "on trial" if one.on_trial else "proven",
+        "Security profile": "as configured" if one.profile is None else str(one.profile),
+        "AuthorizationKey": MASK if one.key_changed else "as configured",
     }
 
 

@@ -2,7 +2,7 @@
 
 from chargepoint.config.compatibility import BehaviourConfig, CompatibilityConfig
 from chargepoint.config.connection import CsmsConfig, ReconnectConfig, TlsConfig
-from chargepoint.config.hardware import ConnectorConfig, DriverConfig
+from chargepoint.config.hardware import ConnectorConfig, DriverConfig, ReaderConfig
 from chargepoint.config.model import NameplateConfig, StationConfig
 from chargepoint.config.reading import load, parse
 
@@ -13,6 +13,7 @@ __all__ = [
     "CsmsConfig",
     "DriverConfig",
     "NameplateConfig",
+    "ReaderConfig",
     "ReconnectConfig",
     "StationConfig",
     "TlsConfig",

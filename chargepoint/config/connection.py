@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
 
-__all__ = ["CsmsConfig", "ReconnectConfig", "TlsConfig"]
+__all__ = ["CsmsConfig", "ReconnectConfig", "TlsConfig", "check_endpoint", "check_proxy"]
 
 _NEVER = frozenset(" #")  # a WebSocket URL has no fragment (RFC 6455 §3)
 
@@ -110,11 +110,7 @@ class CsmsConfig(Section):
     @classmethod
     def _is_an_endpoint(cls, url: str | None) -> str | None:
         if url is not None:
-            _check_url(url, ("ws", "wss"), "ws://host/path or wss://host/path")
-            if "@" in urlsplit(url).netloc:
-                raise mistake(
-                    "must not contain a password, which would show in logs; use csms.authorization_key"
-                )
+            check_endpoint(url)
         return url
 
     @field_validator("security_profile")
@@ -146,9 +142,21 @@ class CsmsConfig(Section):
     @field_validator("proxy")
     @classmethod
     def _is_a_proxy(cls, proxy: str | None) -> str | None:
-        if proxy not in (None, "auto"):
-            _check_url(proxy, ("http",), "auto, null or http://host:port")
+        check_proxy(proxy)
         return proxy
+
+
+def check_endpoint(url: str) -> None:
+    """Raise a `mistake` unless a central system can be at `url`."""
+    _check_url(url, ("ws", "wss"), "ws://host/path or wss://host/path")
+    if "@" in urlsplit(url).netloc:
+        raise mistake("must not contain a password, which would show in logs; use csms.authorization_key")
+
+
+def check_proxy(proxy: str | None) -> None:
+    """Raise a `mistake` unless `proxy` is `auto`, None or the URL of one."""
+    if proxy not in (None, "auto"):
+        _check_url(proxy, ("http",), "auto, null or http://host:port")
 
 
 def _check_url(url: str, schemes: tuple[str, ...], remedy: str) -> None:

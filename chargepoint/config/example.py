@@ -41,7 +41,8 @@ def _group(section: Section, depth: int) -> Iterator[str]:
         first, *rest = _value(name, value, depth)
         yield first if rest or section_of(field.annotation) else f"{first}  # {expected(name, field)}"
         yield from rest
-        if value is None and (absent := section_of(field.annotation)) not in (None, DriverConfig):
+        absent = section_of(field.annotation)
+        if value is None and absent is not None and not issubclass(absent, DriverConfig):
             yield from _absent(absent, indent + "  ")
 
 

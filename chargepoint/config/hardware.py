@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from chargepoint.config.section import Context, Section, mistake, mistakes, plain
 from chargepoint.config.wording import nearest
 from hal.api import AC_MINIMUM_A, EvseInfo
-from hal.registry import driver_names, meter_names, real_driver_names
+from hal.mistakes import evse_mistakes, meter_mistakes, reader_mistakes
+from hal.registry import ConnectorSpec, driver_names, meter_names, reader_names, real_driver_names
 
-__all__ = ["ConnectorConfig", "DriverConfig"]
+__all__ = ["ConnectorConfig", "DriverConfig", "ReaderConfig", "own_mistakes"]
 
 _AC_MOST_A = 80.0  # what a control pilot can announce (IEC 61851-1, table A.8)
 _START_GRACE_S = {"ac": 5.0, "dc": 20.0}  # dc tests the insulation and charges its output first
@@ -39,10 +41,40 @@ class DriverConfig(Section):
         """The driver's own keys, as plain values."""
         return self.model_extra or {}
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the driver is opened with."""
+        return {"driver": self.driver, **self.options}
+
 
 def _placed(value: Any, folder: Path) -> Any:
     """What begins with ./ or ../ is a path from the configuration file; only drivers know which keys are."""
     return str(folder / value) if isinstance(value, str) and value.startswith(("./", "../")) else value
+
+
+_FILES = ("map", "whitelist")
+"""The keys of drivers that name a file."""
+
+
+def own_mistakes(found: Mapping[str, str], context: Any) -> PydanticCustomError | None:
+    """What a driver finds wrong with its keys, as far as it is to be looked for."""
+    if isinstance(context, Context) and not context.check_drivers:
+        return None
+    if not (isinstance(context, Context) and context.look_for_files):
+        found = {key: problem for key, problem in found.items() if key not in _FILES}
+    return mistakes(found) if found else None
+
+
+class ReaderConfig(DriverConfig):
+    """A card reader."""
+
+    @model_validator(mode="after")
+    def _can_be_opened(self, info: ValidationInfo) -> ReaderConfig:
+        if self.driver not in reader_names():
+            raise mistakes({"driver": f"does not exist; {nearest(self.driver, reader_names())}"})
+        if problem := own_mistakes(reader_mistakes(self.settings), info.context):
+            raise problem
+        return self
 
 
 _SIMULATED = DriverConfig(driver="simulated")
@@ -77,7 +109,7 @@ class ConnectorConfig(Section):
     meter: DriverConfig = Field(
         default=_SIMULATED, validate_default=True, description="What measures the energy."
     )
-    reader: DriverConfig | None = Field(
+    reader: ReaderConfig | None = Field(
         default=None, description="A card reader of its own; null: the first one under `readers`."
     )
 
@@ -112,9 +144,12 @@ class ConnectorConfig(Section):
 
     @field_validator("evse")
     @classmethod
-    def _has_a_driver(cls, evse: DriverConfig) -> DriverConfig:
+    def _has_a_driver(cls, evse: DriverConfig, info: ValidationInfo) -> DriverConfig:
         if evse.driver not in driver_names():
             raise mistakes({"driver": f"does not exist; {nearest(evse.driver, driver_names())}"})
+        spec = ConnectorSpec(_installed(cls._known(info.data)), evse.settings, _SIMULATED.settings)
+        if problem := own_mistakes(evse_mistakes(spec), info.context):
+            raise problem
         return evse
 
     @field_validator("meter")
@@ -123,11 +158,22 @@ class ConnectorConfig(Section):
         evse: DriverConfig | None = info.data.get("evse")
         if meter.driver not in meter_names():
             raise mistakes({"driver": f"does not exist; {nearest(meter.driver, meter_names())}"})
-        real = meter.driver != "simulated"
-        if evse is not None and evse.driver in (real_driver_names() if not real else ("simulated",)):
-            pair = f"evse {evse.driver} with meter {meter.driver}"
-            raise mistakes({"driver": f"does not fit ({pair}); both are simulated or both are real"})
+        known = {} if evse is None else evse.settings
+        spec = ConnectorSpec(_installed(cls._known(info.data)), known, meter.settings)
+        if problem := own_mistakes(meter_mistakes(spec), info.context):
+            raise problem
         return meter
+
+    @model_validator(mode="after")
+    def _says_what_is_simulated(self) -> ConnectorConfig:
+        """Beside real hardware nothing is made up unless that was asked for."""
+        for part, other in (("evse", "meter"), ("meter", "evse")):
+            beside = getattr(self, other).driver
+            real = beside in real_driver_names() if other == "evse" else beside != "simulated"
+            if part not in self.model_fields_set and real:
+                remedy = f"write the driver, or {{driver: simulated}} for a bench without {part}"
+                raise mistakes({part: f"is missing beside the {other} {beside}; {remedy}"})
+        return self
 
     @field_validator("max_power_w")
     @classmethod
@@ -136,16 +182,25 @@ class ConnectorConfig(Section):
             raise mistake("is for dc only; limit ac by max_current_a")
         return power_w
 
+    @classmethod
+    def _known(cls, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values that are right so far, with the defaults of the others."""
+        return {name: data.get(name, field.default) for name, field in cls.model_fields.items()}
+
     @property
     def info(self) -> EvseInfo:
         """What the installation says about this connector, for the driver."""
-        tethered = self.cable == "tethered"
-        return EvseInfo(
-            current=self.current,
-            max_current_a=self.max_current_a,
-            max_power_w=self.max_power_w,
-            phases=self.phases,
-            tethered=tethered,
-            lockable=not tethered if self.lock == "auto" else self.lock,
-            start_grace_s=_START_GRACE_S[self.current],
-        )
+        return _installed(dict(self))
+
+
+def _installed(values: Mapping[str, Any]) -> EvseInfo:
+    tethered = values["cable"] == "tethered"
+    return EvseInfo(
+        current=values["current"],
+        max_current_a=values["max_current_a"],
+        max_power_w=values["max_power_w"],
+        phases=values["phases"],
+        tethered=tethered,
+        lockable=not tethered if values["lock"] == "auto" else values["lock"],
+        start_grace_s=_START_GRACE_S[values["current"]],
+    )

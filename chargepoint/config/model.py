@@ -11,9 +11,11 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from chargepoint.config.compatibility import BehaviourConfig, CompatibilityConfig
 from chargepoint.config.connection import CsmsConfig
 from chargepoint.config.firmware import FirmwareConfig
-from chargepoint.config.hardware import ConnectorConfig, DriverConfig
-from chargepoint.config.keys import wrong_values
+from chargepoint.config.hardware import ConnectorConfig, ReaderConfig
+from chargepoint.config.keys import ExtraKeyConfig, extra_key_problem, missing_key_problem, wrong_values
+from chargepoint.config.ports import conflicts
 from chargepoint.config.problems import explained_flags
+from chargepoint.config.quirks import QuirksConfig
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
 from chargepoint.config.site import SiteConfig, wiring_problem
 from chargepoint.config.source import Place
@@ -83,7 +85,7 @@ class StationConfig(Section):
         description="The connectors in order, numbered from 1 in OCPP.",
         examples=[{"current": "dc", "max_current_a": 200, "max_power_w": 100000}],
     )
-    readers: tuple[DriverConfig, ...] = Field(
+    readers: tuple[ReaderConfig, ...] = Field(
         default=(),
         description="Card readers; the first one serves the connectors that have none of their own.",
     )
@@ -94,6 +96,17 @@ class StationConfig(Section):
         default={},
         description="Factory values of OCPP configuration keys; the central system may change them later.",
     )
+    extra_keys: tuple[ExtraKeyConfig, ...] = Field(
+        default=(),
+        max_length=200,
+        description="Configuration keys of the maker's own, reported beside those of OCPP.",
+        examples=[{"name": "LedBrightness", "value": 80, "readonly": False, "reboot": False}],
+    )
+    missing_keys: tuple[str, ...] = Field(
+        default=(),
+        description="Optional OCPP configuration keys that this station says it does not know.",
+        examples=["MaxEnergyOnInvalidId"],
+    )
     behaviour: BehaviourConfig = Field(
         default=BehaviourConfig(), description="How this station behaves where its operator may choose."
     )
@@ -102,6 +115,9 @@ class StationConfig(Section):
         description="The disputed points of the protocol, the specification's reading first.",
     )
     firmware: FirmwareConfig = Field(default=FirmwareConfig(), description="How firmware is installed.")
+    quirks: QuirksConfig = Field(
+        default=QuirksConfig(), description="Bad habits of stations in the field; none is switched on."
+    )
     storage: Path | None = Field(
         default=Path("chargepoint-data"),
         validate_default=True,
@@ -131,11 +147,34 @@ class StationConfig(Section):
             )
         return csms
 
+    @field_validator("connectors")
+    @classmethod
+    def _have_their_ports(
+        cls, connectors: tuple[ConnectorConfig, ...], info: ValidationInfo
+    ) -> tuple[ConnectorConfig, ...]:
+        if found := conflicts("connectors", info.context, connectors):
+            raise mistakes(found)
+        return connectors
+
+    @field_validator("readers")
+    @classmethod
+    def _have_ports_too(
+        cls, readers: tuple[ReaderConfig, ...], info: ValidationInfo
+    ) -> tuple[ReaderConfig, ...]:
+        if found := conflicts("readers", info.context, info.data.get("connectors", ()), readers):
+            raise mistakes(found)
+        return readers
+
     @field_validator("site")
     @classmethod
-    def _carries_the_connectors(cls, site: SiteConfig | None, info: ValidationInfo) -> SiteConfig | None:
-        if site is not None and (problem := wiring_problem(site, info.data.get("connectors", ()))):
+    def _fits_the_connectors(cls, site: SiteConfig | None, info: ValidationInfo) -> SiteConfig | None:
+        if site is None:
+            return None
+        connectors, readers = info.data.get("connectors", ()), info.data.get("readers", ())
+        if problem := wiring_problem(site, connectors):
             raise mistakes({"phases": problem})
+        if found := conflicts("site", info.context, connectors, readers, site.meter):
+            raise mistakes(found)
         return site
 
     @field_validator("ocpp")
@@ -145,6 +184,20 @@ class StationConfig(Section):
         if problems := wrong_values(values, infos):
             raise mistakes(problems)
         return values
+
+    @field_validator("extra_keys")
+    @classmethod
+    def _are_told_apart(cls, keys: tuple[ExtraKeyConfig, ...]) -> tuple[ExtraKeyConfig, ...]:
+        if problem := extra_key_problem(keys):
+            raise mistake(problem)
+        return keys
+
+    @field_validator("missing_keys")
+    @classmethod
+    def _can_be_missing(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if problem := missing_key_problem(names):
+            raise mistake(problem)
+        return names
 
     @field_validator("compatibility")
     @classmethod

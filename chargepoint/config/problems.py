@@ -12,7 +12,7 @@ from chargepoint.config.section import alternatives
 from chargepoint.config.source import Document, Place, spelled
 from chargepoint.config.wording import expected, expected_item, field_at, nearest, rendered, section_of
 
-__all__ = ["explained", "explained_flags"]
+__all__ = ["explained", "explained_flags", "in_order", "places"]
 
 _NOUNS = {
     "int_type": "a whole number",
@@ -22,6 +22,7 @@ _NOUNS = {
     "tuple_type": "a list",
     "model_type": "a group of keys",
     "dict_type": "a group of keys",
+    "mapping_type": "a group of keys",
     "is_instance_of": "a path",
 }
 
@@ -33,11 +34,19 @@ class _Problem(NamedTuple):
 
 def explained(model: type[BaseModel], error: ValidationError, document: Document) -> list[str]:
     """Every mistake in `document`, in the order of its lines."""
-    found = _problems(model, error)
-    lines = sorted((document.line(place), position) for position, (place, _) in enumerate(found))
+    return in_order(places(model, error), document)
+
+
+def places(model: type[BaseModel], error: ValidationError) -> dict[Place, str]:
+    """What is wrong where, for a model that is a part of another one's document."""
+    return dict(_problems(model, error))
+
+
+def in_order(found: Mapping[Place, str], document: Document) -> list[str]:
+    """One line for each place of `document` that is wrong, in the order of its lines."""
     return [
-        f"{document.name}:{line}: {spelled(found[position].place)}: {found[position].text}"
-        for line, position in lines
+        f"{document.name}:{document.line(place)}: {spelled(place)}: {text}"
+        for place, text in sorted(found.items(), key=lambda item: document.line(item[0]))
     ]
 
 
@@ -59,7 +68,7 @@ def _of(model: type[BaseModel], details: Any) -> Iterator[_Problem]:
     kind, place, context = details["type"], _known(model, details["loc"]), details.get("ctx", {})
     if kind == "mistakes":
         for key, text in context["by_key"].items():
-            yield _Problem((*place, key), text)
+            yield _Problem((*place, *((key,) if isinstance(key, str) else key)), text)
     elif kind == "mistake":
         yield _Problem(place, context["text"])
     elif kind == "extra_forbidden":

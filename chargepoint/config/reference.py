@@ -15,7 +15,7 @@ from chargepoint.config.keys import key_table, values_of
 from chargepoint.config.model import StationConfig
 from chargepoint.config.wording import expected, rendered, section_of
 
-__all__ = ["reference"]
+__all__ = ["reference", "table"]
 
 _HEAD = """\
 # Configuration
@@ -39,8 +39,9 @@ def reference() -> str:
     return "\n".join([_HEAD, *_tables(StationConfig, ""), *_ocpp(), ""])
 
 
-def _tables(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    yield f"## {f'`{prefix}`' if prefix else 'Top level'}"
+def table(model: type[BaseModel], heading: str) -> Iterator[str]:
+    """One group of keys, each with what it takes, its default and its meaning."""
+    yield f"## {heading}"
     yield ""
     yield " ".join((model.__doc__ or "").split())
     yield ""
@@ -49,11 +50,15 @@ def _tables(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield _row(f"`{name}`", expected(name, field), _default(field), field.description or "")
     yield ""
-    if model is DriverConfig:
+
+
+def _tables(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    yield from table(model, f"`{prefix}`" if prefix else "Top level")
+    if issubclass(model, DriverConfig):
         return
     for name, field in model.model_fields.items():
         inner = section_of(field.annotation)
-        if inner is not None and inner is not DriverConfig:
+        if inner is not None and not issubclass(inner, DriverConfig):
             yield from _tables(inner, f"{prefix}.{name}".removeprefix("."))
     if model is StationConfig:
         yield from _tables(

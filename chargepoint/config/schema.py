@@ -7,7 +7,7 @@ from typing import Any
 from chargepoint.config.keys import key_table, values_of
 from chargepoint.config.model import StationConfig
 
-__all__ = ["schema"]
+__all__ = ["schema", "take_numbers_for_text"]
 
 
 def schema() -> dict[str, Any]:
@@ -16,7 +16,7 @@ def schema() -> dict[str, Any]:
     Looser than `load` in one way: it cannot know that text needs no quotes, so it takes numbers for text.
     """
     found = StationConfig.model_json_schema()
-    _take_numbers_for_text(found)
+    take_numbers_for_text(found)
     found["properties"]["ocpp"] = {
         "type": ["object", "null"],
         "description": StationConfig.model_fields["ocpp"].description,
@@ -32,12 +32,13 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def _take_numbers_for_text(node: Any) -> None:
+def take_numbers_for_text(node: Any) -> None:
+    """Let an editor accept text that needs no quotes."""
     if isinstance(node, dict):
         if node.get("type") == "string" and "enum" not in node and "const" not in node:
             node["type"] = ["string", "number"]
         for part in node.values():
-            _take_numbers_for_text(part)
+            take_numbers_for_text(part)
     elif isinstance(node, list):
         for part in node:
-            _take_numbers_for_text(part)
+            take_numbers_for_text(part)

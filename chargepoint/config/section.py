@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from chargepoint.config.source import Scalar
+from chargepoint.config.source import Place, Scalar
 
 __all__ = ["Context", "Expected", "Section", "alternatives", "mistake", "mistakes", "plain"]
 
@@ -33,12 +33,13 @@ class Expected:
 class Context:
     """What validation knows beside the values: where relative paths begin, and whether files must be there.
 
-    `warnings` gathers what was changed in order to fit.
+    `check_drivers`: their own settings are looked at as well. `warnings` gathers what was changed to fit.
     """
 
     folder: Path = Path()
     look_for_files: bool = False
-    warnings: dict[tuple[str, ...], str] = field(default_factory=dict)
+    check_drivers: bool = True
+    warnings: dict[Place, str] = field(default_factory=dict)
 
 
 class Section(BaseModel):
@@ -70,7 +71,7 @@ class Section(BaseModel):
             return False
         kinds = alternatives(known.annotation)
         return NoneType not in kinds and all(
-            get_origin(kind) in (tuple, dict) or _is_section(kind) for kind in kinds
+            get_origin(kind) in (tuple, dict, Mapping) or _is_section(kind) for kind in kinds
         )
 
     @field_validator("*", mode="before")
@@ -87,8 +88,8 @@ def mistake(text: str) -> PydanticCustomError:
     return PydanticCustomError("mistake", "{text}", {"text": text})
 
 
-def mistakes(by_key: Mapping[str, str]) -> PydanticCustomError:
-    """The same for several keys of one group."""
+def mistakes(by_key: Mapping[str, str] | Mapping[tuple[str | int, ...], str]) -> PydanticCustomError:
+    """The same for several keys of one group, or for places below it."""
     text = "; ".join(f"{key}: {problem}" for key, problem in by_key.items())
     return PydanticCustomError("mistakes", "{text}", {"text": text, "by_key": dict(by_key)})
 

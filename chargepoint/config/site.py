@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from chargepoint.config.hardware import ConnectorConfig, DriverConfig
+from chargepoint.config.hardware import ConnectorConfig, DriverConfig, own_mistakes
 from chargepoint.config.section import Section, mistake, mistakes
 from chargepoint.config.wording import nearest
-from hal.clock import SteppedClock
-from hal.registry import open_site_meter, site_meter_names
-from hal.site import SiteSpec
+from hal.mistakes import site_meter_mistakes
+from hal.registry import site_meter_names
 
 __all__ = ["SiteConfig", "SiteRuleConfig", "wiring_problem"]
 
@@ -84,14 +83,9 @@ class SiteConfig(Section):
     def _can_be_opened(cls, meter: DriverConfig, info: ValidationInfo) -> DriverConfig:
         if meter.driver not in site_meter_names():
             raise mistakes({"driver": f"does not exist; {nearest(meter.driver, site_meter_names())}"})
-        if "map" in meter.options:  # a register map of one's own is read when the meter is opened
-            return meter
-        spec = SiteSpec({"driver": meter.driver, **meter.options}, info.data.get("phases", 3), poll_s=1.0)
-        try:
-            open_site_meter(spec, SteppedClock())
-        except ValueError as error:
-            key, _, problem = str(error).removeprefix("meter: ").partition(": ")
-            raise (mistakes({key: problem}) if key in meter.options else mistake(str(error))) from None
+        found = site_meter_mistakes(meter.settings, info.data.get("phases", 3))
+        if problem := own_mistakes(found, info.context):
+            raise problem
         return meter
 
     @field_validator("reserve_a", "safe_a")

@@ -115,7 +115,8 @@ class _Builder:
         if not str(node.tag).startswith(_STANDARD_TAG):
             raise self._problem(node, place, f"has the tag {node.tag}, which means nothing here; remove it")
         if isinstance(node, ScalarNode):
-            return Scalar(node.value, str(node.tag) == _NULL)
+            # ruamel marks with a bell where it folded lines, in order to fold them so again.
+            return Scalar(str(node.value).replace("\a", ""), str(node.tag) == _NULL)
         self._open.add(id(node))
         try:
             if isinstance(node, MappingNode):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+_VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+
 
 def digest(seed: int, station: str, purpose: str, n: int) -> bytes:
     """16 bytes that look random and depend on all four arguments."""
@@ -17,8 +19,6 @@ def draw(seed: int, station: str, purpose: str, n: int) -> float:
 
 def message_id(seed: int, station: str, boot: int, n: int) -> str:
     """A message id in the form of a version 4 UUID, unique per boot and number (OCPP-J 1.6 errata 3.1)."""
-    raw = bytearray(digest(seed, station, f"message {boot}", n))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = digest(seed, station, f"message {boot}", n).hex()
+    variant = _VARIANTS[text[16]]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

@@ -61,6 +61,7 @@ class Connector:
         "starting",
         "stop",
         "stopping_since",
+        "stops_by",
         "transaction",
         "unlocking",
         "unstored",
@@ -77,6 +78,7 @@ class Connector:
         self.stop: Stop | None = None
         self.began: float | None = None  # when the transaction did; None: before this start of the station
         self.stopping_since = 0.0  # when its stop was noted
+        self.stops_by = 0.0  # when the newest reading becomes its last one whatever the hardware says
         self.finishing: Finishing | None = None
         self.held_by: lock.Holder | None = None
         self.letting_go = False  # the plug was told to be released, and has not been seen open yet

@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING
 
-from chargepoint.domain import lock
+from chargepoint.domain import lock, running
 from chargepoint.domain.metering import whole_wh
 from chargepoint.domain.offer import energy_left_wh
 from hal.api import Fault, FaultKind, MeterReading, PilotState
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chargepoint.domain.connector import Connector
 
 FINAL_READING_WITHIN_S = 10.0
+FLOWS_W = 50.0  # less than that is what a controller itself may draw
 STOPS_AT_ONCE = frozenset({FaultKind.GROUND, FaultKind.OVER_CURRENT, FaultKind.WELDED, FaultKind.NOT_CLOSING})
 EMERGENCY_STOP = Fault(FaultKind.OTHER, info="emergency stop", vendor_code="EmergencyStop")
 
@@ -44,7 +45,7 @@ def why(connector: Connector) -> Stop | None:
     if EMERGENCY_STOP in connector.evse.faults:
         return Stop("EmergencyStop")
     policy = connector.shared.policy
-    if connector.evse.pilot is PilotState.A and not connector.blocked:
+    if connector.evse.pilot is PilotState.A:
         gone = not connector.evse.plugged and not connector.evse.info.tethered
         if gone or policy.stop_on_ev_side_disconnect:
             return Stop("EVDisconnected")
@@ -69,24 +70,38 @@ def note(connector: Connector, stop: Stop) -> None:
     """The transaction ends now; its last reading is taken when the contactor has opened."""
     transaction = connector.transaction
     assert transaction is not None
-    connector.stopping_since = connector.shared.time.clock.now()
+    await_last_reading(connector)
     transaction.stopping_at = max(connector.shared.time.utc(), transaction.started_at)
     transaction.stopping_reason = stop.reason
     transaction.stopping_tag = stop.id_tag
     connector.shared.save(transaction)
 
 
-def final_reading_due(connector: Connector) -> float:
-    """When the newest reading becomes the last one whatever the hardware says, on the station's clock."""
-    return connector.stopping_since + FINAL_READING_WITHIN_S
+def await_last_reading(connector: Connector) -> None:
+    """From now on the transaction, whose stop was noted, is about to be over."""
+    connector.stopping_since = connector.shared.time.clock.now()
+    connector.stops_by = connector.stopping_since + FINAL_READING_WITHIN_S
 
 
 def complete(connector: Connector) -> None:
-    """Write the stop record if the contactor is open and was read after that, or after 10 s."""
-    reading = connector.reading()
+    """Write the stop record if the contactor is open and was read after that, or after 10 s.
+
+    Energy that flows all the same, because nobody reaches the controller or its contacts are welded, is
+    still this transaction's: it ends 10 s after the meter saw the last of it.
+    """
+    transaction, time = connector.transaction, connector.shared.time
+    assert transaction is not None
+    assert transaction.stopping_at is not None
+    now, reading = time.clock.now(), connector.reading()
     opened = connector.applied.zero and not connector.evse.closed
     fresh = reading is not None and reading.time >= connector.stopping_since
-    if (opened and fresh) or connector.shared.time.clock.now() >= final_reading_due(connector):
+    if reading is not None:
+        running.note_reading(transaction, reading, time.offset_s)
+        if fresh and not opened and reading.power_w >= FLOWS_W:
+            connector.stops_by = max(connector.stops_by, reading.time + FINAL_READING_WITHIN_S)
+            if reading.time >= connector.stopping_since + FINAL_READING_WITHIN_S:
+                transaction.stopping_at = max(transaction.stopping_at, reading.time + time.offset_s)
+    if (opened and fresh) or now >= connector.stops_by:
         end(connector, reading)
 
 
@@ -102,6 +117,8 @@ def end(connector: Connector, reading: MeterReading | None) -> None:
     transaction.meter_stop_wh = max(whole_wh(energy_wh), transaction.meter_start_wh)
     transaction.reason = transaction.stopping_reason
     transaction.last_at, transaction.last_wh = transaction.stopped_at, energy_wh
+    if reading is not None:
+        transaction.last_offset_wh = reading.offset_wh
     connector.shared.listener.transaction_stopped(connector, transaction, reading)
     connector.shared.save(transaction)
     connector.shared.limiter.transaction_ended(transaction)

@@ -42,6 +42,7 @@ def start(connector: Connector, claim: Claim) -> None:
         reservation_id=claim.reservation_id,
         last_at=utc,
         last_wh=reading.energy_wh,
+        last_offset_wh=reading.offset_wh,
     )
     connector.transaction, connector.unstored, connector.starting = transaction, True, True
     connector.claim = connector.stop = connector.share = None
@@ -64,18 +65,28 @@ def undo(connector: Connector) -> None:
 
 
 def keep_progress(connector: Connector) -> None:
-    """Store the register at least each minute, for the case of a power cut."""
-    due = connector.shared.time.clock.now() >= connector.kept_at + KEEP_EVERY_S
-    if due and connector.transaction is not None and connector.shared.store.durable:
-        keep_reading(connector, connector.reading())
+    """Store the register at least each minute, for the case of a power cut, and when the meter's leapt."""
+    transaction = connector.transaction
+    if transaction is None or not connector.shared.store.durable:
+        return
+    reading = connector.reading()
+    leapt = reading is not None and reading.offset_wh != transaction.last_offset_wh
+    if leapt or connector.shared.time.clock.now() >= connector.kept_at + KEEP_EVERY_S:
+        keep_reading(connector, reading)
 
 
 def keep_reading(connector: Connector, reading: MeterReading | None) -> None:
     """Remember how far the running transaction has come."""
     shared, transaction = connector.shared, connector.transaction
     connector.kept_at = shared.time.clock.now()
-    if transaction is not None and reading is not None and transaction.running:
-        transaction.last_at = max(reading.time + shared.time.offset_s, transaction.started_at)
-        transaction.last_wh = max(reading.energy_wh, transaction.last_wh or 0.0)
+    if transaction is not None and reading is not None:
+        note_reading(transaction, reading, shared.time.offset_s)
         if shared.store.durable:
             shared.save(transaction)
+
+
+def note_reading(transaction: Transaction, reading: MeterReading, offset_s: float) -> None:
+    """How far it has come, on paper; `offset_s` is what UTC is ahead of the reading's clock."""
+    transaction.last_at = max(reading.time + offset_s, transaction.started_at)
+    transaction.last_wh = max(reading.energy_wh, transaction.last_wh or 0.0)
+    transaction.last_offset_wh = reading.offset_wh

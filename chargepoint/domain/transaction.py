@@ -38,6 +38,7 @@ class Transaction:
     delivered_at: float | None = None
     last_at: float | None = None
     last_wh: float | None = None
+    last_offset_wh: float = 0.0  # how much of `last_wh` is beyond the meter's own register, which leapt
     samples: int = 0  # how many readings wait for the stop record
 
     @property

@@ -21,6 +21,7 @@ from chargepoint.domain.profiles import ProfileBook
 from chargepoint.domain.time import StationTime
 from chargepoint.domain.transaction import Transaction
 from chargepoint.domain.turn import Turn
+from chargepoint.observer import StationObserver
 from chargepoint.ocpp16 import dispatch, messages, schema
 from chargepoint.ocpp16.compatibility import Compatibility
 from chargepoint.ocpp16.configuration import Configuration
@@ -76,6 +77,7 @@ class ChargePoint:
         "_identity",
         "_messages",
         "_notify",
+        "_observer",
         "_seed",
         "_told",
         "boot",
@@ -134,8 +136,10 @@ class ChargePoint:
         provided: Callable[[], Provided] = lambda: NOTHING_PROVIDED,
         factory_security: Factory = FACTORY_SECURITY,
         vouched: Callable[[str], bool] | None = None,
+        observer: StationObserver | None = None,
     ) -> None:
         self._identity = identity
+        self._observer = observer
         self._notify = notify
         self._seed = seed
         self._messages = 0
@@ -157,7 +161,7 @@ class ChargePoint:
         starts = (store.get(REGISTRATION, "boot") or {"n": 0})["n"] + 1
         store.put(REGISTRATION, "boot", {"n": starts})
         self.starts = starts
-        self.session = Session(self, self.turn, wire, clock, self._next_id)
+        self.session = Session(self, self.turn, wire, clock, self._next_id, observer)
         self.outbox = Outbox(self.session, store, self.turn, clock, self)
         self.local_auth_list: LocalAuthList = LocalAuthList(store, configuration, compatibility, self)
         authorizer = Authorizer(
@@ -347,6 +351,8 @@ class ChargePoint:
             message_id, lambda action: schema.check_answer(action, payload), payload
         ):
             self.notify("late", message_id=message_id)
+            if self._observer is not None:
+                self._observer.answered_late(self._identity, message_id, payload)
 
     def unreadable(self, problem: str) -> bool:
         """A frame that is none."""
@@ -390,10 +396,19 @@ class ChargePoint:
 
     def record_answered(self, record: Record, payload: Any) -> None:
         """The central system has a record."""
+        if self._observer is not None:
+            self._observer.record_answered(self._identity, record, payload)
         self.transactions.answered(record, payload)
+
+    def record_answered_again(self, record: Record, payload: Any) -> None:
+        """It says so once more."""
+        if self._observer is not None and record.ids:
+            self._observer.answered_late(self._identity, record.ids[-1], payload)
 
     def record_given_up(self, record: Record, error: CallFailed) -> None:
         """It never will."""
+        if self._observer is not None:
+            self._observer.record_given_up(self._identity, record, error.code)
         self.transactions.given_up(record, error)
 
     def call_sent(self) -> None:
@@ -413,6 +428,9 @@ class ChargePoint:
     def registered(self, registration: Registration, interval_s: int, before: Registration) -> None:
         """BootNotification was answered: after acceptance everybody's status goes out first (errata 3.22)."""
         self.connection.answered()
+        if self._observer is not None:
+            self._observer.registered(self._identity, registration is Registration.ACCEPTED)
+            self.session.held_back()
         if registration is Registration.ACCEPTED:
             self.connectors.accepted_once = True
             self.connectors.limiter.purge()
@@ -477,6 +495,10 @@ class ChargePoint:
 
     def transaction_changed(self, transaction: Transaction, phase: str) -> None:
         """Tell whoever watches."""
+        if self._observer is not None:
+            evses = [c.evse for c in self.connectors.all if c.id == transaction.connector]
+            evse = evses[0] if evses else None
+            self._observer.transaction_changed(self._identity, transaction, phase, evse)
         if self._notify is None:
             return
         stopped = phase in ("stopped", "delivered")

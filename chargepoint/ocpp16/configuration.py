@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar, cast, overload
 
 from chargepoint.domain.metering import ENERGY, Measurand
@@ -20,15 +20,21 @@ class FactoryConfiguration:
     """The values a station leaves the factory with, shared by all stations made alike.
 
     `values` are those of the configuration file, keys in any case; the rest are defaults. Where the hardware
-    says otherwise it wins, and `warnings` tells. Raises `ValueError` for values that `problems` would name.
+    says otherwise it wins, and `warnings` tells. The station says it does not know the `missing` keys, whose
+    values are in force all the same. Raises `ValueError` for values that `problems` would name.
     """
 
-    __slots__ = ("_names", "fixed", "hardware", "keys", "typed", "warnings")
+    __slots__ = ("_names", "fixed", "hardware", "keys", "missing", "typed", "warnings")
 
     def __init__(
-        self, values: Mapping[str, str], infos: Sequence[EvseInfo], keys: Mapping[str, Key] = KEYS
+        self,
+        values: Mapping[str, str],
+        infos: Sequence[EvseInfo],
+        keys: Mapping[str, Key] = KEYS,
+        missing: Collection[str] = (),
     ) -> None:
         self.keys = keys
+        self.missing = frozenset(name.lower() for name in missing)
         self.hardware = Hardware.of(infos)
         self.fixed = self.hardware.fixed()
         self.warnings: tuple[str, ...] = ()
@@ -228,13 +234,16 @@ class Configuration:
     def listed(self) -> list[Key]:
         """Every key of the profiles in use, in the table's order; secrets are left out."""
         return [
-            key for key in self._factory.keys.values() if key.access != "W" and self.supports(key.profile)
+            key for key in self._factory.keys.values() if key.access != "W" and self._has(key)
         ]
 
     def find(self, name: str) -> Key | None:
         """The key of that name in any case; None if there is none or its profile is not in use."""
         key = self._factory.find(name)
-        return key if key is not None and self.supports(key.profile) else None
+        return key if key is not None and self._has(key) else None
+
+    def _has(self, key: Key) -> bool:
+        return self.supports(key.profile) and key.name.lower() not in self._factory.missing
 
     def get(self, name: str) -> str | None:
         """The value as it may be shown, under a name in any case; None: unset, secret or unknown."""

@@ -88,18 +88,17 @@ def moment(text: Any) -> float | None:
 
 def meter_value(at: float, context: str, samples: Iterable[Sample]) -> dict[str, Any]:
     """One MeterValue as it is kept and sent: everything of one instant (OCPP 1.6 §7.33)."""
-    return {"timestamp": format_time(at), "sampledValue": [_sampled(sample, context) for sample in samples]}
-
-
-def _sampled(sample: Sample, context: str) -> dict[str, str]:
-    value = {"value": sample.value, "context": context, "measurand": sample.measurand}
-    if sample.phase is not None:
-        value["phase"] = sample.phase
-    if sample.location is not None:
-        value["location"] = sample.location
-    if sample.unit is not None:
-        value["unit"] = sample.unit
-    return value
+    sampled: list[dict[str, str]] = []
+    for measurand, text, unit, phase, location in samples:
+        value = {"value": text, "context": context, "measurand": measurand}
+        if phase is not None:
+            value["phase"] = phase
+        if location is not None:
+            value["location"] = location
+        if unit is not None:
+            value["unit"] = unit
+        sampled.append(value)
+    return {"timestamp": format_time(at), "sampledValue": sampled}
 
 
 def shifted(facts: Any, by_s: float) -> Any:

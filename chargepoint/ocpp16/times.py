@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_DAY = _EPOCH.toordinal()
@@ -39,5 +40,11 @@ def parse_time(text: str) -> float:
 
 def format_time(epoch: float) -> str:
     """UTC with `Z`, to the nearest millisecond, such as 2026-03-29T14:05:00.000Z; for the years 1 to 9999."""
-    moment = _EPOCH + timedelta(milliseconds=round(epoch * 1000))
-    return moment.isoformat(timespec="milliseconds") + "Z"
+    minute, ms = divmod(round(epoch * 1000), 60_000)
+    return f"{_minute(minute)}{ms // 1000:02d}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _minute(number: int) -> str:
+    """The text of a minute up to its seconds; what one fleet says lies in few of them."""
+    return f"{(_EPOCH + timedelta(minutes=number)).isoformat(timespec='minutes')}:"

@@ -26,7 +26,7 @@ MOST_GIVEN_UP = 10
 class Message:
     """An urgent message: about now, worth nothing once the link is gone."""
 
-    __slots__ = ("action", "behind", "failed", "patient", "payload", "replied", "unregistered")
+    __slots__ = ("action", "behind", "failed", "patient", "payload", "replied", "unregistered", "wanted_at")
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Message:
         unregistered: bool,
         behind: int,
         patient: bool,
+        wanted_at: float,
     ) -> None:
         self.action = action
         self.payload = payload
@@ -45,6 +46,7 @@ class Message:
         self.unregistered = unregistered  # may go before the central system accepted the station
         self.behind = behind  # not before this record was tried, if that is the next one
         self.patient = patient  # not while any record may be sent
+        self.wanted_at = wanted_at  # on the wire's clock, for the observer
 
 
 class Post(Protocol):
@@ -74,6 +76,9 @@ class Post(Protocol):
 
     def record_answered(self, record: Record, payload: Any) -> None:
         """The central system has it."""
+
+    def record_answered_again(self, record: Record, payload: Any) -> None:
+        """It said so already, in a late answer to an earlier transmission."""
 
     def record_given_up(self, record: Record, error: CallFailed) -> None:
         """It was refused as often as allowed."""
@@ -189,7 +194,9 @@ class Outbox:
         if not self._session.online:
             failed(CallFailed(NOT_SENT))
             return
-        message = Message(action, payload, replied, failed, unregistered, behind, patient)
+        message = Message(
+            action, payload, replied, failed, unregistered, behind, patient, self._session.wanted_at()
+        )
         if first:
             self._urgent.insert(0, message)
         else:
@@ -198,6 +205,7 @@ class Outbox:
     def record(self, kind: str, transaction_key: str | None, facts: Document) -> int:
         """Store a fact for delivery; returns its number."""
         record = Record(self.last + 1, kind, transaction_key, facts)
+        record.wanted_at = self._session.wanted_at()
         self._append(record)
         self._store.put(RECORD, record.key, record.document())
         if self.queued > self._limit:
@@ -303,7 +311,7 @@ class Outbox:
             self._post.complain(f"{message.action} was not sent: {problem}")
             message.failed(CallFailed("InvalidRequest", problem))
             return
-        self._call(message.action, message.payload, message.replied, message.failed)
+        self._call(message.action, message.payload, message.replied, message.failed, message.wanted_at)
 
     def _send_record(self, record: Record) -> None:
         action, payload = self._post.render_record(record)
@@ -316,6 +324,7 @@ class Outbox:
             payload,
             lambda answer: self._delivered(record, answer),
             lambda error: self._refused(record, error),
+            record.wanted_at,
         )
         record.ids = [*(record.ids or ())[1 - MOST_IDS :], message_id]
 
@@ -325,14 +334,16 @@ class Outbox:
         payload: Any,
         replied: Callable[[Any], None],
         failed: Callable[[CallFailed], None],
+        wanted_at: float,
     ) -> str:
         self._post.call_sent()
-        return self._session.call(action, payload, replied, failed, self._post.message_timeout_s)
+        return self._session.call(action, payload, replied, failed, self._post.message_timeout_s, wanted_at)
 
     def _delivered(self, record: Record, answer: Any) -> None:
         if record is self._inflight:
             self._inflight = None
         if not self._is_next(record):
+            self._post.record_answered_again(record, answer)
             return  # a late answer to an earlier transmission counted
         self._remove(record)
         self._post.record_answered(record, answer)
@@ -345,6 +356,7 @@ class Outbox:
             return
         record.attempts += 1
         record.failed_at = self._clock.now()
+        self._session.held_back()
         if not self._spent(record, error):
             self._store.put(RECORD, record.key, record.document())
 

@@ -13,7 +13,7 @@ RECORD = "record"
 class Record:
     """A transaction-related fact: stored before it is sent, rendered when it is sent (OCPP 1.6 §3.7)."""
 
-    __slots__ = ("attempts", "facts", "failed_at", "ids", "kind", "seq", "transaction_key")
+    __slots__ = ("attempts", "facts", "failed_at", "ids", "kind", "seq", "transaction_key", "wanted_at")
 
     def __init__(self, seq: int, kind: str, transaction_key: str | None, facts: Document) -> None:
         self.seq = seq
@@ -23,6 +23,7 @@ class Record:
         self.attempts = 0  # transmissions that failed
         self.failed_at = -inf  # the last of them, on the station's clock
         self.ids: list[str] | None = None  # message ids under which it went out
+        self.wanted_at = 0.0  # on the wire's clock, for the observer; 0 after a start of the station
 
     @classmethod
     def recalled(cls, key: str, document: Document) -> Record:

@@ -82,10 +82,27 @@ class Peer(Protocol):
         """For the record: what goes out, as it goes out."""
 
 
+class Observer(Protocol):
+    """Who counts CALLs; one for all sessions of a process. Nothing may be raised or sent in here."""
+
+    def called(self, action: str) -> None:
+        """A CALL of ours goes out."""
+
+    def answered(self, action: str, waited_s: float, took_s: float, problem: str | None) -> None:
+        """It was answered, or will not be any more: `problem` is then the code of `CallFailed`.
+
+        `took_s`: since it was sent. `waited_s`: since it was wanted, which is earlier if another CALL was
+        outstanding or the timer that asked for it fired late. Both are real time, also on a stepped clock.
+        """
+
+    def served(self, action: str, problem: str | None) -> None:
+        """A CALL of theirs is answered; `problem` is the CALLERROR's code."""
+
+
 class Outstanding:
     """Our CALL that waits for its answer."""
 
-    __slots__ = ("action", "failed", "message_id", "replied", "timer")
+    __slots__ = ("action", "failed", "message_id", "replied", "sent_at", "timer", "wanted_at")
 
     def __init__(
         self,
@@ -99,14 +116,34 @@ class Outstanding:
         self.replied = replied
         self.failed = failed
         self.timer: Timer | None = None
+        self.sent_at = self.wanted_at = 0.0  # on `wire`, for the observer
 
 
 class Session:
     """Frames in, frames out; knows nothing of any message (OCPP-J 1.6 §4)."""
 
-    __slots__ = ("_clock", "_link", "_next_id", "_peer", "_serving", "_turn", "_wire", "outstanding")
+    __slots__ = (
+        "_clear_since",
+        "_clock",
+        "_link",
+        "_next_id",
+        "_peer",
+        "_serving",
+        "_turn",
+        "_wire",
+        "observer",
+        "outstanding",
+    )
 
-    def __init__(self, peer: Peer, turn: Turn, wire: Clock, clock: Clock, next_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        turn: Turn,
+        wire: Clock,
+        clock: Clock,
+        next_id: Callable[[], str],
+        observer: Observer | None = None,
+    ) -> None:
         self._peer = peer
         self._turn = turn
         self._wire = wire
@@ -115,6 +152,8 @@ class Session:
         self._link: Link | None = None
         self._serving: set[str] | None = None  # ids of their CALLs whose answer we still owe
         self.outstanding: Outstanding | None = None
+        self.observer = observer
+        self._clear_since = 0.0  # on `wire`: what was wanted before that had to wait for another reason
 
     @property
     def online(self) -> bool:
@@ -129,6 +168,19 @@ class Session:
     def link_up(self, link: Link) -> None:
         """Frames go over `link` from now on."""
         self._link = link
+        self.held_back()
+
+    def wanted_at(self) -> float:
+        """The moment on `wire` at which what is asked for now was due; 0 if nobody observes."""
+        return self._wire.now() - self._clock.late_s if self.observer is not None else 0.0
+
+    def held_back(self) -> None:
+        """What waited until now did so by the rules (offline, not accepted, before a retry).
+
+        It is wanted from the moment it is sent: none of that is a latency of the central system.
+        """
+        if self.observer is not None:
+            self._clear_since = self._wire.now()
 
     def link_down(self) -> None:
         """The link is gone: a CALL in flight was not delivered as far as we know."""
@@ -150,15 +202,21 @@ class Session:
         replied: Callable[[Any], None],
         failed: Callable[[CallFailed], None],
         timeout_s: float,
+        wanted_at: float = 0.0,
     ) -> str:
         """Send a CALL and return its id; exactly one of the callbacks comes, in a turn, before `close`."""
         assert self.free
         outstanding = Outstanding(self._next_id(), action, replied, failed)
         self.outstanding = outstanding
         self._clock.hold()
+        now = self._wire.now()
         outstanding.timer = self._wire.call_at(
-            self._wire.now() + timeout_s, lambda: self._timed_out(outstanding, timeout_s)
+            now + timeout_s, lambda: self._timed_out(outstanding, timeout_s)
         )
+        if self.observer is not None:
+            outstanding.sent_at = now
+            outstanding.wanted_at = wanted_at if wanted_at > self._clear_since else now
+            self.observer.called(action)
         self._send(frames.call(outstanding.message_id, action, payload))
         return outstanding.message_id
 
@@ -195,9 +253,12 @@ class Session:
                 self._owe(call, result)
             else:
                 self._answer(frames.result(call.message_id, self._peer.render(call.action, result)))
+                self._served(call.action)
         except OCPPError as error:
+            self._served(call.action, _code(error))
             self._answer(frames.error(call.message_id, _code(error), str(error.description)))
         except Exception as error:
+            self._served(call.action, "InternalError")
             self._answer(
                 frames.error(call.message_id, "InternalError", "the charge point failed to handle this")
             )
@@ -213,8 +274,13 @@ class Session:
             if self._serving is serving:  # else the link they asked over is gone
                 serving.discard(call.message_id)
                 self._answer(frames.result(call.message_id, self._peer.render(call.action, result)))
+                self._served(call.action)
 
         later.then(answer)
+
+    def _served(self, action: str, problem: str | None = None) -> None:
+        if self.observer is not None:
+            self.observer.served(action, problem)
 
     def _refuse(self, rubbish: frames.Rubbish) -> None:
         answers = self._peer.unreadable(str(rubbish)) or rubbish.message_id != frames.UNKNOWN_ID
@@ -240,6 +306,8 @@ class Session:
             return
         self._peer.heard()
         self._finished(outstanding)
+        if self.observer is not None:
+            self._observe(outstanding, None)
         outstanding.replied(result.payload)
 
     def _timed_out(self, outstanding: Outstanding, timeout_s: float) -> None:
@@ -251,7 +319,16 @@ class Session:
         outstanding = self.outstanding
         if outstanding is not None:
             self._finished(outstanding, lost_s)
+            if self.observer is not None:
+                self._observe(outstanding, error.code)
             outstanding.failed(error)
+
+    def _observe(self, outstanding: Outstanding, problem: str | None) -> None:
+        if self.observer is not None:
+            now = self._wire.now()
+            self.observer.answered(
+                outstanding.action, now - outstanding.wanted_at, now - outstanding.sent_at, problem
+            )
 
     def _finished(self, outstanding: Outstanding, lost_s: float = 0.0) -> None:
         self.outstanding = None

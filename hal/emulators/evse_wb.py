@@ -19,7 +19,7 @@ class EvseWbEmulator:
     """One board. `deaf`: it confirms a new current and keeps the old one; `turn`, `reboot`: as by hand.
 
     `runs_on`: a current of 0 leaves its signal on, only register 1004 turns it off. `eeprom_writes` are the
-    registers from 2000 on that were written, in order.
+    registers from 2000 on that were written, in order. `config` is register 2005.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class EvseWbEmulator:
         *,
         firmware: int = 18,
         hundredths: bool = False,
+        config: int = _AUTO_CLEAR_RCD,
         boot_current_a: int = 16,
         board_max_a: int = 32,
     ) -> None:
@@ -40,7 +41,7 @@ class EvseWbEmulator:
         self._firmware = firmware
         self._eeprom = dict.fromkeys(_EEPROM, 0)
         self._eeprom |= {2000: boot_current_a, 2001: unit, 2002: 6, 2007: board_max_a, 2009: firmware}
-        self._eeprom[2005] = _AUTO_CLEAR_RCD | (_HUNDREDTHS if hundredths else 0)
+        self._eeprom[2005] = config | (_HUNDREDTHS if hundredths else 0)
         self._configured = 0
         self._control = 0
         self.reboot()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hal.api import CONNECTED, NOTHING, Clock, EvseInfo, Limit, MeterReading, PilotState
 from hal.simulated.evse import SimulatedEvse
 
 FORCED_OPEN_S = 6.0
 """A vehicle that goes on drawing without a signal is cut off after this (IEC 61851-1)."""
+
+_GREED = 1.5
 
 
 class Outlet:
@@ -14,7 +18,8 @@ class Outlet:
 
     What `evse` cannot be told to do is a switch here: `cable_max_a` of the plug's resistor (0: none found),
     `failed` (diode or residual current detection), `ventilated` (the vehicle asks for ventilation),
-    `stubborn` (it goes on drawing without a signal), `eager` (it asks before there is one), `welded`.
+    `stubborn` (it goes on drawing without a signal), `greedy` (it draws half as much again as it may),
+    `eager` (it asks before there is an offer), `welded`.
     """
 
     __slots__ = (
@@ -25,6 +30,7 @@ class Outlet:
         "eager",
         "evse",
         "failed",
+        "greedy",
         "stubborn",
         "ventilated",
         "welded",
@@ -39,6 +45,7 @@ class Outlet:
         self.failed = False
         self.ventilated = False
         self.stubborn = False
+        self.greedy = False
         self.eager = False
         self.welded = False
 
@@ -92,4 +99,12 @@ class Outlet:
     def reading(self) -> MeterReading:
         """What a meter in this circuit sees now."""
         self.step()
-        return self.evse.reading()
+        reading = self.evse.reading()
+        if not self.greedy:
+            return reading
+        return replace(
+            reading,
+            power_w=reading.power_w * _GREED,
+            current_a=tuple(current_a * _GREED for current_a in reading.current_a),
+            power_phase_w=tuple(watts * _GREED for watts in reading.power_phase_w),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from hal.api import CONNECTED, Clock, PilotState
@@ -27,13 +28,19 @@ class RapiFaults:
     late: bool = False  # each answer is followed by that to the question before
     deaf: bool = False  # currents are confirmed and not taken over
     no_numbers: bool = False  # firmware that does not repeat numbers
+    truncated: int = 0  # answers without their end
+    delayed: int = 0  # answers that take `delay_s`
+    delay_s: float = 0.6
+    twice: bool = False  # each answer comes twice
+    pieces: bool = False  # answers come byte by byte
 
 
 class RapiEmulator:
     """One controller at port 0 of `bus`. `heard` are its questions, numbers left out.
 
-    `fault` puts it into a state of its own, None ends that; `press` is a person at its button; after `reboot`
-    it has its stored current and is enabled.
+    `fault` puts it into a state of its own, None ends that; `press` and `turn` are a person at it; after
+    `reboot` it has its stored current and is enabled. `boot_locked`, `auth_locked`: it waits for its master
+    before it lets a vehicle charge.
     """
 
     def __init__(
@@ -50,6 +57,8 @@ class RapiEmulator:
         self.heard: list[str] = []
         self.temperatures: tuple[int, int, int] = (231, -2560, -2560)
         self.amperes = stored_current_a
+        self.boot_locked = False
+        self.auth_locked = False
         self._bus = bus
         self._outlet = outlet
         self._clock = clock
@@ -96,6 +105,13 @@ class RapiEmulator:
         """Somebody uses its button."""
         self.say("AN 0")
 
+    def turn(self, current_a: float) -> None:
+        """Somebody changes its current; 0 puts it to sleep."""
+        self._asleep = None if current_a else _SLEEPING
+        self.amperes = round(current_a) or self.amperes
+        self._apply()
+        self.announce()
+
     def reboot(self) -> None:
         """It restarts, as after a power cut."""
         self.amperes, self._asleep, self._missed = self._stored_a, None, 0
@@ -133,13 +149,15 @@ class RapiEmulator:
 
     @property
     def _flags(self) -> int:
-        return 0x0100 * self._connected | 0x0040 * self._outlet.closed | 0x0002 * (self._fault is not None)
+        locked = 0x4000 * self.boot_locked | 0x0008 * self.auth_locked
+        there = 0x0100 * self._connected | 0x0040 * self._outlet.closed
+        return locked | there | 0x0002 * (self._fault is not None)
 
     def _apply(self) -> None:
         if self._fault is not None or self._asleep == _DISABLED:
             self._outlet.signal(0.0)
             self._outlet.cut()
-        elif self._asleep == _SLEEPING:
+        elif self._asleep == _SLEEPING or self.boot_locked or self.auth_locked:
             self._outlet.signal(0.0)
         else:
             self._outlet.signal(float(self.amperes))
@@ -197,7 +215,16 @@ class RapiEmulator:
             data = data[:-3] + b"%02X\r" % (int(data[-3:-1], 16) ^ 0x55)
         late = self._last if self.faults.late else b""
         self._last = data
-        self._say(late + self.faults.garbage + data)
+        if self.faults.truncated:
+            self.faults.truncated -= 1
+            data = data[:-4]
+        said = late + self.faults.garbage + data * (2 if self.faults.twice else 1)
+        if self.faults.delayed:
+            self.faults.delayed -= 1
+            asyncio.get_running_loop().call_later(self.faults.delay_s, self._say, said)
+            return
+        for piece in [said[at : at + 1] for at in range(len(said))] if self.faults.pieces else [said]:
+            self._say(piece)
 
     def _obey(self, command: str, words: list[str]) -> str:
         if command == "GS":
@@ -217,6 +244,11 @@ class RapiEmulator:
         if command in ("FE", "FS", "FD"):
             self._asleep = {"FE": None, "FS": _SLEEPING, "FD": _DISABLED}[command]
             self._fault = None  # it forgets, and looks anew
+            self._apply()
+            return "OK"
+        if command == "SB" or (command == "S4" and words):
+            self.boot_locked = self.boot_locked and command != "SB"
+            self.auth_locked = words == ["1"] if command == "S4" else self.auth_locked
             self._apply()
             return "OK"
         if command == "SC" and words:

@@ -6,7 +6,7 @@ All Modbus devices share one line, or one TCP port; every other device has a lin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hal.api import Clock, DeviceError, EvseInfo
@@ -15,9 +15,9 @@ from hal.emulators.meter import EmulatedMeter, MeterFault
 from hal.emulators.modbus import KINDS, EmulatedUnit, ModbusEmulator
 from hal.emulators.outlet import Outlet
 from hal.emulators.phoenix import PhoenixEmulator
-from hal.emulators.pn532 import Pn532Emulator
+from hal.emulators.pn532 import Pn532Emulator, Pn532Faults
 from hal.emulators.pty_bus import PtyBus
-from hal.emulators.rapi import RapiEmulator
+from hal.emulators.rapi import RapiEmulator, RapiFaults
 from hal.emulators.rdm6300 import Rdm6300Emulator
 from hal.modbus.register_map import load_map, map_names
 from hal.simulated.vehicle import vehicle_from
@@ -27,7 +27,9 @@ __all__ = ["Device", "Refused", "Stand", "device_names", "parse_device"]
 CONTROLLERS = ("evse-wb", "openevse", "phoenix")
 READERS = ("pn532", "rdm6300")
 
-_OUTLET_FAULTS = ("failed", "ventilated", "stubborn", "eager", "welded")
+_OUTLET_FAULTS = ("failed", "ventilated", "stubborn", "greedy", "eager", "welded")
+_AT_THE_CONTROLLER = ("reboot", "button")  # it loses what is not stored; somebody sets it to 6 A
+_FOR_EVER = 10**9  # of faults that are counted down
 _WITHOUT_CONTROLLER_A = 32.0
 _CARD_HELD_S = 1.0
 
@@ -78,13 +80,14 @@ class Stand:
     def __init__(self, devices: Sequence[Device], clock: Clock, *, energy_wh: float = 0.0) -> None:
         _check(devices)
         self.devices = tuple(devices)
-        self.outlet = Outlet(EvseInfo(), clock, energy_wh=energy_wh)
+        self.outlet = Outlet(EvseInfo(phases=_phases(devices)), clock, energy_wh=energy_wh)
         self.settings: dict[Device, dict[str, Any]] = {}  # how to reach each, as a configuration says it
         self._clock = clock
         self._lines: list[PtyBus] = []
         self._meters: list[EmulatedMeter] = []
         self._controller: EvseWbEmulator | PhoenixEmulator | RapiEmulator | None = None
         self._present: list[Callable[[str], None]] = []
+        self._serial: list[RapiFaults | Pn532Faults] = []
         units: list[EmulatedUnit] = []
         for device in devices:
             if device.speaks_modbus:
@@ -154,9 +157,10 @@ class Stand:
             names += ["vanish", *KINDS]
         if self._meters:
             names += [fault.value for fault in MeterFault]
+        names += self._serial_faults()
         if self._controller is not None:
-            names += ["deaf"]
-        return tuple(names)
+            names += ["deaf", *_AT_THE_CONTROLLER]
+        return tuple(dict.fromkeys(names))
 
     async def fault(self, name: str, on: bool = True) -> None:
         """Break something, or mend it. Raises `Refused`."""
@@ -166,11 +170,15 @@ class Stand:
             await (self._modbus.vanish() if on else self._modbus.come_back())
         elif name in _OUTLET_FAULTS:
             setattr(self.outlet, name, on)
-        elif name == "deaf":
-            if isinstance(self._controller, RapiEmulator):
-                self._controller.faults.deaf = on
-            elif self._controller is not None:
-                self._controller.deaf = on
+        elif name == "deaf" and isinstance(self._controller, EvseWbEmulator | PhoenixEmulator):
+            self._controller.deaf = on
+        elif name in _AT_THE_CONTROLLER and self._controller is not None:
+            if on:
+                self._controller.reboot() if name == "reboot" else self._controller.turn(6.0)
+        elif name in self._serial_faults():
+            for faults in self._serial:
+                if hasattr(faults, name):
+                    setattr(faults, name, on if isinstance(getattr(faults, name), bool) else _FOR_EVER * on)
         elif name in KINDS:
             self._modbus.faults.set(name, float(on))
         else:
@@ -191,6 +199,11 @@ class Stand:
             "requests": self._modbus.requests,
         }
 
+    def _serial_faults(self) -> list[str]:
+        """The switches and counters of devices that do not speak Modbus."""
+        own = [field for faults in self._serial for field in fields(faults)]
+        return [field.name for field in own if field.type in ("bool", "int")]
+
     def _unit(self, device: Device) -> EmulatedUnit:
         if device.name in CONTROLLERS:
             kind = EvseWbEmulator if device.name == "evse-wb" else PhoenixEmulator
@@ -202,12 +215,14 @@ class Stand:
 
     def _attach(self, device: Device, line: PtyBus) -> None:
         if device.name == "openevse":
-            self._controller = RapiEmulator(line, self.outlet, self._clock)
+            self._controller = openevse = RapiEmulator(line, self.outlet, self._clock)
+            self._serial.append(openevse.faults)
         elif device.name == "rdm6300":
             rdm6300 = Rdm6300Emulator(line)
             self._present.append(lambda uid: rdm6300.present(_hex(uid, 10)))
         else:
             pn532 = Pn532Emulator(line)
+            self._serial.append(pn532.faults)
             self._present.append(lambda uid: self._hold(pn532, _hex(uid, 8, 14, 20)))
 
     def _hold(self, reader: Pn532Emulator, uid: str) -> None:
@@ -222,6 +237,13 @@ class Stand:
         line = PtyBus(1, baud=baud)
         self._lines.append(line)
         return line
+
+
+def _phases(devices: Sequence[Device]) -> int:
+    """One where a meter of the stand sees only one, else three."""
+    maps = [load_map(device.name) for device in devices if device.name in map_names()]
+    alone = [one for one in maps if one.point("voltage_l1") and not one.point("voltage_l2")]
+    return 1 if alone else 3
 
 
 def _check(devices: Sequence[Device]) -> None:

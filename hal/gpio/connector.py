@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,9 @@ from hal.device import EnergyMeter
 from hal.gpio.pins import LAST_PIN, PULLED_UP
 from hal.gpio.relay import GpioRelay, GpioTrip, MirrorContact
 from hal.gpio.vehicle import VehicleContacts
-from hal.modbus.meter import open_meter
-from hal.modbus.register_hygiene import KnownEnergy
-from hal.polled_drivers import without_meter
+from hal.polled_drivers import meter_of
 from hal.serial.settings import SerialSettings
+from hal.simulated.energy_meter import SimulatedEnergyMeter
 
 if TYPE_CHECKING:
     from hal.registry import ConnectorSpec
@@ -25,12 +25,19 @@ _PINS = ("feedback_pin", "vehicle_pin", "request_pin", "rcd_pin")
 _log = logging.getLogger(__name__)
 
 
-def open_relay(spec: ConnectorSpec, clock: Clock) -> BoardEvse:
+def prepare_relay(spec: ConnectorSpec, clock: Clock) -> Callable[[], BoardEvse]:
     """A contactor at a pin. Raises `ValueError` with "part: key: problem"."""
     relay, pins, fixed_current_a, meter_lost = _settings(spec, clock)
-    known = KnownEnergy(spec.energy_wh) if spec.energy_wh > 0 else None
-    meter = None if without_meter(spec) else open_meter(spec.meter, clock, known=known)
-    return relay_connector(spec, clock, relay, pins, fixed_current_a, meter, meter_lost=meter_lost)
+    meter = meter_of(spec, clock)
+
+    def opened() -> BoardEvse:
+        _warn_of_boot(_texts(spec))
+        evse = relay_connector(spec, clock, relay, pins, fixed_current_a, meter, meter_lost=meter_lost)
+        if isinstance(meter, SimulatedEnergyMeter):
+            meter.draws_a = lambda: fixed_current_a if evse.closed else 0.0
+        return evse
+
+    return opened
 
 
 def relay_connector(
@@ -90,16 +97,19 @@ def _settings(spec: ConnectorSpec, clock: Clock) -> tuple[GpioRelay, dict[str, i
             f"evse: pin: {pin} is pulled up from reset until this program runs, which closes the contactor; "
             f"use one of 9 to {LAST_PIN}"
         )
-    if not active_high and pin not in PULLED_UP:
-        _log.warning(
-            "GPIO %d is pulled down from reset until this program runs; see to it that the relay board, "
-            "which is on while its input is low, is not switched on by that",
-            pin,
-        )
     relay = GpioRelay(
         pin, clock, active_high=active_high, feedback_pin=pins.get("feedback_pin"), feedback=feedback
     )
     return relay, pins, fixed_current_a, meter_lost
+
+
+def _warn_of_boot(settings: dict[str, Any]) -> None:
+    if settings.get("active_high") == "false" and int(settings["pin"]) not in PULLED_UP:
+        _log.warning(
+            "GPIO %s is pulled down from reset until this program runs; see to it that the relay board, "
+            "which is on while its input is low, is not switched on by that",
+            settings["pin"],
+        )
 
 
 def _texts(spec: ConnectorSpec) -> dict[str, Any]:

@@ -15,10 +15,21 @@ from hal.api import DeviceTimeout
 from hal.device import DeviceClosed, DeviceRefused
 from hal.modbus.answer import BUSY, GATEWAY, Mismatch, advice, check_shape, exception_text
 from hal.modbus.place import Place, SerialLine, TcpGateway, take_place
+from hal.modbus.turns import Turns
 from hal.modbus.unit import UnitMemory, UnitStatistics
 from hal.modbus.wire import Lost, NoAnswer, Request, Wire
 
-__all__ = ["Bus", "Place", "SerialLine", "TcpGateway", "UnitStatistics", "bus_at", "open_buses", "take_place"]
+__all__ = [
+    "Bus",
+    "Place",
+    "SerialLine",
+    "TcpGateway",
+    "UnitStatistics",
+    "bus_at",
+    "line_of",
+    "open_buses",
+    "take_place",
+]
 
 _T = TypeVar("_T")
 
@@ -50,12 +61,12 @@ class Bus:
         self._probe_s = probe_s  # how long a unit that keeps failing is left alone, the last one for good
         self._references = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._line = asyncio.Lock()  # one frame at a time
+        self._line = Turns()
         self._turns: dict[int, asyncio.Lock] = {}  # one call at a time for each unit, so that units alternate
         self._units: dict[int, UnitMemory] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
-        self._free_at = 0.0
+        self._gaps: dict[int | None, float] = {place.unit: place.gap_s}
         self._connect_at = 0.0
         self._problem: DeviceTimeout | None = None  # why the port could not be opened
 
@@ -120,11 +131,14 @@ class Bus:
         return {unit: memory.statistics() for unit, memory in sorted(self._units.items())}
 
     def share(self, place: Place) -> None:
-        """Count one more user; its times are taken over if longer. `ValueError` if it wants another line."""
+        """Count one more user; its times are taken over if longer. `ValueError` if it wants another line.
+
+        The gap is its unit's alone: a slow board makes no frame wait that has nothing to do with it.
+        """
         mine = self._place
-        if _line_of(place) != _line_of(mine):
+        if line_of(place) != line_of(mine):
             raise ValueError(
-                f"{mine} is already in use as {_line_of(mine)}; it cannot be {_line_of(place)} as well"
+                f"{mine} is already in use as {line_of(mine)}; it cannot be {line_of(place)} as well"
             )
         self._place = replace(
             mine,
@@ -132,6 +146,7 @@ class Bus:
             timeout_s=max(mine.timeout_s, place.timeout_s),
             quiet_s=max(mine.quiet_s, place.quiet_s),
         )
+        self._gaps[place.unit] = max(self._gaps.get(place.unit, 0.0), place.gap_s)
         for memory in self._units.values():
             memory.quiet_s = self._place.quiet_s
         self._references += 1
@@ -216,10 +231,11 @@ class Bus:
     async def _ask(self, request: Request, memory: UnitMemory) -> Any:
         """One frame and its answer, as soon as the line is free."""
         loop = asyncio.get_running_loop()
-        async with self._line:
+        gap_s = self._gap_s(request.unit)
+        async with self._line.turn(gap_s, patient=request.values is None):
             if not self._wire.connected:
                 await self._connect()
-            await self._wait_for_silence()
+            await self._wait_for_silence(gap_s)
             sent_at = loop.time()
             memory.sent(request)
             try:
@@ -237,17 +253,24 @@ class Bus:
                 self._wire.close()
                 raise DeviceTimeout(f"{self._place}: the port or connection was lost") from error
             finally:
-                self._free_at = loop.time() + self._place.gap_s
+                self._line.ended(gap_s)
             memory.answered(request, sent_at, loop.time())
             return answer
 
     _check_shape = staticmethod(check_shape)
 
-    async def _wait_for_silence(self) -> None:
+    def _gap_s(self, unit: int) -> float:
+        """The silence around the frames of `unit`; the longest of all where nobody said what it needs."""
+        if unit not in self._gaps:
+            return self._place.gap_s
+        return max(self._gaps[unit], self._gaps.get(None, 0.0))
+
+    async def _wait_for_silence(self, gap_s: float) -> None:
         """Until the last frame is `gap_s` ago; on a line that never falls silent, until that is hopeless."""
         loop = asyncio.get_running_loop()
         hopeless_at = loop.time() + self._place.timeout_s
-        while (silent_at := max(self._free_at, self._wire.heard_at + self._place.gap_s)) > loop.time():
+        silent_at = self._line.silent_at(gap_s)
+        while (silent_at := max(silent_at, self._wire.heard_at + self._line.silence_s(gap_s))) > loop.time():
             if loop.time() > hopeless_at:
                 return
             await self._pause_until(silent_at)
@@ -313,7 +336,8 @@ def _key(place: Place) -> str:
     return str(place)
 
 
-def _line_of(place: Place) -> str:
+def line_of(place: Place) -> str:
+    """How a place is spoken at: what everybody there has to agree on."""
     if isinstance(place, SerialLine):
         echo = "" if place.local_echo else ", no local echo"
         return f"{place.baudrate} baud, 8{place.parity}{place.stopbits}{echo}"

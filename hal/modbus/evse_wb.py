@@ -22,6 +22,10 @@ _SETTINGS_COUNT = 8
 _TURN_OFF = 1  # of register 1004
 _RCD_FEEDBACK, _HUNDREDTHS = 1 << 4, 1 << 7  # of register 2005
 _HUNDREDTHS_FIRMWARE = 17
+_SWITCHED_OFF = {  # bits of register 2005
+    13: "switches the board off after each charge",
+    14: "keeps it off",
+}
 
 _PILOT = {1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D, 5: PilotState.E}
 _FAILURE = 5
@@ -55,6 +59,7 @@ class EvseWb:
         self._closed = False
         self._scale = 1
         self._failure = Fault(FaultKind.PILOT, info="controller reports failure: diode missing in vehicle?")
+        self._warnings: tuple[Fault, ...] = ()
         self._signal_without_current_since: float | None = None
         self._turned_off = False
 
@@ -68,7 +73,10 @@ class EvseWb:
         return f"EVSE-WB, unit {self._unit}"
 
     async def open(self) -> None:
-        status = await self._registers()
+        try:
+            status = await self._registers()
+        except DeviceRefused as error:
+            raise DeviceRefused(f"{error}; is it an EVSE-WB, and is this its unit?") from error
         await self._bus.write(self._unit, _CURRENT, [0])
         settings = await self._settings()
         firmware, config = status[5], settings[5]
@@ -76,6 +84,11 @@ class EvseWb:
             self._scale = 100
         if config & _RCD_FEEDBACK:
             self._failure = Fault(FaultKind.GROUND, info="controller reports failure: RCD or diode")
+        self._warnings = tuple(
+            Fault(FaultKind.INTERNAL, blocking=False, info=f"bit {bit} of its register 2005 {what}; clear it")
+            for bit, what in _SWITCHED_OFF.items()
+            if config & 1 << bit
+        )
         # An old board may not know these registers: then there is nothing to compare and nothing to write.
         if any(settings) and self._boot_current_a is not None and settings[0] != self._boot_current_a:
             await self._bus.write(self._unit, _BOOT_CURRENT, [self._boot_current_a])
@@ -113,7 +126,7 @@ class EvseWb:
             offered_a=current / self._scale,
             closed=pilot in (PilotState.C, PilotState.D) and current > 0,
             cable_max_a=float(cable) if pilot in CONNECTED else None,
-            faults=(self._failure,) if vehicle == _FAILURE else (),
+            faults=((self._failure,) if vehicle == _FAILURE else ()) + self._warnings,
         )
 
     async def set_limit(self, current_a: float) -> float:
@@ -151,7 +164,7 @@ class EvseWb:
         if vehicle not in _PILOT or not 0 <= evse <= 3 or current > _MOST_A * 100:
             raise DeviceRefused(
                 f"unit {self._unit} does not answer as an EVSE-WB (registers 1000 to 1006: "
-                f"{', '.join(map(str, found))}); is this its unit?"
+                f"{', '.join(map(str, found))})"
             )
         return found
 

@@ -125,7 +125,11 @@ class ModbusMeter:
             self._line = self._take_line()
         try:
             asked_at = self._clock.now()
-            values = await self._values_in_smaller_blocks()
+            try:
+                values = await self._values_in_smaller_blocks()
+            except DeviceRefused as error:
+                title = self.registers.title
+                raise DeviceRefused(f"{error}; is it a meter {title}, and is this its unit?") from error
             await self._identify()
             self._check(values)
             self._count(values, asked_at)
@@ -195,8 +199,14 @@ class ModbusMeter:
     async def _values(self) -> dict[str, float | None]:
         values: dict[str, float | None] = {}
         for block in self._blocks:
-            registers = await self._ask(block.function, block.address, block.count)
-            values.update(_decoded(block, registers))
+            try:
+                registers = await self._ask(block.function, block.address, block.count)
+            except DeviceRefused:
+                if not block.optional:
+                    raise
+                values.update(dict.fromkeys(point.name for point in block.points))
+            else:
+                values.update(_decoded(block, registers))
         if (hz := values.get("frequency")) is not None:
             values["frequency"] = hz / 10.0 if hz > _TENFOLD_HZ else hz or None  # 0: not measured yet
         return values
@@ -246,6 +256,7 @@ class ModbusMeter:
         return MeterSnapshot(
             read_at=now,
             import_wh=import_wh,
+            offset_wh=self._import.offset_wh if self._import else 0.0,
             export_wh=export_wh,
             power_w=power_w,
             voltage_v=_phases(values, "voltage"),

@@ -68,7 +68,10 @@ class Phoenix:
         return f"EV Charge Control Basic, unit {self._unit}"
 
     async def open(self) -> None:
-        enable, available, locking = await self._bus.read(self._unit, 3, _CONFIG, 3)
+        try:
+            enable, available, locking = await self._bus.read(self._unit, 3, _CONFIG, 3)
+        except DeviceRefused as error:
+            raise DeviceRefused(f"{error}; is it an {self}, and is this its unit?") from error
         self._check(enable, available, locking)
         await self._bus.write_coil(self._unit, _ENABLE, False)
         capabilities = Capability.CABLE_RATING | Capability.RCD

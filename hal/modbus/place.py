@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -10,10 +10,10 @@ from typing import Any
 class SerialLine:
     """An RS-485 line; devices with the same port share it, so they must agree on its speed and framing.
 
-    `gap_s` is the silence between two frames, `timeout_s` what a device may take to answer besides the time
-    the bytes need, `quiet_s` the pause after a failure in which a late answer dies; an answer later than five
-    times that could be taken for another's, so it is longer for slower devices. `local_echo` drops what an
-    adapter hears of itself and does no harm without.
+    `gap_s` is the silence before and after each frame of `unit` (None: of everybody), `timeout_s` what a
+    device may take to answer besides the time the bytes need, `quiet_s` the pause after a failure in which a
+    late answer dies; an answer later than five times that could be taken for another's, so it is longer for
+    slower devices. `local_echo` drops what an adapter hears of itself and does no harm without.
     """
 
     port: str
@@ -24,6 +24,7 @@ class SerialLine:
     gap_s: float = 0.02
     timeout_s: float = 0.5
     quiet_s: float = 1.0
+    unit: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.port
@@ -38,6 +39,7 @@ class TcpGateway:
     gap_s: float = 0.0
     timeout_s: float = 1.0
     quiet_s: float = 1.0
+    unit: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -70,7 +72,8 @@ def take_place(part: str, settings: dict[str, Any]) -> tuple[Place, int]:
         for key in ("baudrate", "parity", "stopbits", "local_echo"):
             if key in settings:
                 raise ValueError(f"{part}: {key}: belongs to a serial line; {host} is reached over TCP")
-        return TcpGateway(host, tcp_port, **times), taken.whole("unit", 1, 0, 255)
+        unit = taken.whole("unit", 1, 0, 255)
+        return TcpGateway(host, tcp_port, unit=unit, **times), unit
     if "port" not in settings:
         raise ValueError(
             f"{part}: port: missing; the serial port (ls /dev/serial/by-id) or host: for Modbus TCP"
@@ -83,9 +86,10 @@ def take_place(part: str, settings: dict[str, Any]) -> tuple[Place, int]:
         parity=taken.one_of("parity", "N", ("N", "E", "O")),
         stopbits=taken.one_of("stopbits", 1, (1, 2)),
         local_echo=taken.one_of("local_echo", True, (True, False)),
+        unit=(unit := taken.whole("unit", 1, 1, 247)),
         **times,
     )
-    return line, taken.whole("unit", 1, 1, 247)
+    return line, unit
 
 
 class _Taken:

@@ -24,7 +24,7 @@ class KnownEnergy:
     """What must survive a restart for the register to go on from where it was.
 
     `offset_wh` is what the register shows beyond the meter's own. `at` bounds what may have flowed since;
-    without it any higher value of the meter is believed.
+    without it, or on a clock that went back, any higher value of the meter is believed.
     """
 
     wh: float
@@ -93,6 +93,11 @@ class EnergyRegister:
         return KnownEnergy(self._shown_wh, self._offset_wh, self._at)
 
     @property
+    def offset_wh(self) -> float:
+        """What the register shows beyond the meter's own."""
+        return self._offset_wh
+
+    @property
     def frozen(self) -> bool:
         """Power flows and the meter does not count it."""
         if self._moved_at is None or self._fed_at is None:
@@ -125,7 +130,7 @@ class EnergyRegister:
 
     def _follows(self, before_wh: float, before_at: float | None, wh: float, now: float, fall: float) -> bool:
         """The meter can have come from `before_wh` to `wh`."""
-        elapsed_s = math.inf if before_at is None else max(now - before_at, 1.0)
+        elapsed_s = math.inf if before_at is None or now < before_at else max(now - before_at, 1.0)
         possible_wh = self._max_power_w * elapsed_s / 3600.0 + self._flowed_wh  # a stuck register catches up
         most_wh = _MARGIN * possible_wh + max(_MARGIN_WH, self._step_wh)
         return -fall <= wh - before_wh <= most_wh

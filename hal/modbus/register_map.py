@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from hal.modbus.map_text import Group, Mistakes
 from hal.modbus.number import TYPES, WordOrder, decode, encode, sentinel, width
 
 __all__ = [
@@ -67,6 +67,7 @@ class Point:
     absent: int | None  # the number that means "not available"
     low: float
     high: float
+    optional: bool = False  # not every variant of the meter has it: some refuse to tell it
 
     @property
     def end(self) -> int:
@@ -83,7 +84,8 @@ class Point:
         number = decode(registers, self.kind, self.word_order)
         if number == self.absent or not math.isfinite(number):
             return None
-        return number * self.scale
+        value = number * self.scale
+        return value if self.step == 0.0 else round(value, 9)  # tenths are tenths, not 227.60000000000002
 
     def registers(self, value: float | None) -> list[int]:
         """The registers of a value in units, for an emulator; None is "not available"."""
@@ -102,6 +104,11 @@ class Block:
     address: int
     count: int
     points: tuple[Point, ...]
+
+    @property
+    def optional(self) -> bool:
+        """A meter may refuse it."""
+        return self.points[0].optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,7 @@ class RegisterMap:
             if (
                 run
                 and point.function == run[0].function
+                and point.optional == run[0].optional
                 and point.address - end <= self.max_gap
                 and max(end, point.end) - run[0].address <= largest
             ):
@@ -172,7 +180,7 @@ def load_map(name: str) -> RegisterMap:
 
 
 def read_map(path: Path | str) -> RegisterMap:
-    """The map in a file. Raises `ValueError` naming the file and, where one is at fault, the key."""
+    """The map in a file. Raises `ValueError` naming the file and every line and key at fault."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -183,28 +191,34 @@ def read_map(path: Path | str) -> RegisterMap:
 
 
 def parse_map(name: str, text: str, source: str) -> RegisterMap:
-    """A map from YAML text. Raises `ValueError` naming `source` and the key at fault."""
+    """A map from YAML text. Raises `ValueError`, a line for each mistake, naming `source`, line and key."""
     try:
+        root = YAML(typ="safe", pure=True).compose(text)
         tree = YAML(typ="safe", pure=True).load(text)
-        return _map(name, _Group("", tree))
-    except (YAMLError, ValueError) as error:
-        raise ValueError(f"{source}: {error}") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        problem = str(error.problem or error.context).splitlines()[0]
+        raise ValueError(f"{source}:{line}: {problem}; correct it") from error
+    except (YAMLError, RecursionError) as error:
+        raise ValueError(f"{source}: is not YAML: {str(error).splitlines()[0]}; correct it") from error
+    mistakes = Mistakes(source, root)
+    found = _map(name, Group("", tree, mistakes))
+    mistakes.end()
+    return found
 
 
-def _map(name: str, tree: _Group) -> RegisterMap:
+def _map(name: str, tree: Group) -> RegisterMap:
     tree.allow(_KEYS)
     function = tree.one_of("function", (3, 4))
     order = tree.one_of("word_order", ("big", "little"), "big")
     max_block = tree.whole("max_block", 1, MOST_REGISTERS, 20)
     groups = tree.group("points")
     groups.allow(_LIMITS)
-    points = tuple(_point(key, groups.group(key), function, order) for key in groups.tree)
-    _check_points(points, max_block)
+    points = tuple(_point(key, groups.group(key), function, order) for key in groups.tree if key in _LIMITS)
     small = tree.whole("small_block", 1, max_block) if "small_block" in tree.tree else None
-    if small is not None and any(width(point.kind) > small for point in points):
-        raise ValueError(f"small_block: {small} registers do not hold every point; raise it")
     energy = next((point for point in points if point.name == "energy_import"), None)
-    return RegisterMap(
+    found = RegisterMap(
         name=name,
         title=tree.text("title", name),
         points=points,
@@ -215,53 +229,63 @@ def _map(name: str, tree: _Group) -> RegisterMap:
         identify=_identification(tree, function, order),
         serial=_serial(tree),
     )
+    if not tree.mistakes:  # of a map with typing errors these would only repeat them
+        _check_points(points, tree)
+        _check_blocks(found, tree)
+    return found
 
 
-def _point(name: str, group: _Group, function: int, order: WordOrder) -> Point:
-    group.allow(("addr", "type", "scale", "nan", "min", "max", "fc", "word_order"))
+def _point(name: str, group: Group, function: int, order: WordOrder) -> Point:
+    group.allow(("addr", "type", "scale", "nan", "min", "max", "fc", "word_order", "optional"))
     kind = group.one_of("type", TYPES)
     scale = group.number("scale", 1.0)
     if not scale:
-        raise group.wrong("scale", 0, "a number other than 0 is wanted")
+        group.wrong("scale", 0, "a number other than 0 is wanted")
     low, high = _LIMITS.get(name, (-math.inf, math.inf))
     low, high = group.number("min", low), group.number("max", high)
     if low >= high:
-        raise group.wrong("max", high, f"a number above min ({low:g}) is wanted")
+        group.wrong("max", high, f"a number above min ({low:g}) is wanted")
     absent = group.whole("nan", -(2**63), 2**64 - 1) if "nan" in group.tree else sentinel(kind)
     address = group.whole("addr", 0, 65536 - width(kind))
     function = group.one_of("fc", (3, 4), function)
     return Point(
         name, address, kind, function, group.one_of("word_order", ("big", "little"), order),
-        scale, absent, low, high,
+        scale, absent, low, high, group.one_of("optional", (True, False), False),
     )  # fmt: skip
 
 
-def _check_points(points: tuple[Point, ...], max_block: int) -> None:
+def _check_points(points: tuple[Point, ...], tree: Group) -> None:
     names = {point.name for point in points}
     if not names & {"energy_import", "power"}:
-        raise ValueError("points: energy_import or power is missing; without them there is nothing to meter")
+        tree.mistake("points", "energy_import or power is missing; without them there is nothing to meter")
     for kind in _PER_PHASE:
         known = [n for n in range(1, PHASES + 1) if f"{kind}_l{n}" in names]
         if known != list(range(1, len(known) + 1)):
-            raise ValueError(f"points.{kind}_l{known[-1]}: the phases before it are missing; add them")
-    for point in points:
-        if width(point.kind) > max_block:
-            raise ValueError(f"max_block: {max_block} registers do not hold {point.name}; raise it")
+            tree.mistake(f"points.{kind}_l{known[-1]}", "the phases before it are missing; add them")
 
 
-def _identification(tree: _Group, function: int, order: WordOrder) -> Identification | None:
+def _check_blocks(found: RegisterMap, tree: Group) -> None:
+    for point in found.points:
+        if width(point.kind) > found.max_block:
+            tree.mistake("max_block", f"{found.max_block} registers do not hold {point.name}; raise it")
+    small = found.small_block
+    if small is not None and any(width(point.kind) > small for point in found.points):
+        tree.mistake("small_block", f"{small} registers do not hold every point; raise it")
+
+
+def _identification(tree: Group, function: int, order: WordOrder) -> Identification | None:
     if "identify" not in tree.tree:
         return None
     group = tree.group("identify")
-    group.allow(("addr", "type", "fc", "word_order", "values"))
     values = group.tree.get("values", [])
     if not isinstance(values, list) or not all(type(value) is int for value in values):
-        raise group.wrong("values", values, "a list of whole numbers is wanted")
-    fields = {key: value for key, value in group.tree.items() if key != "values"}
-    return Identification(_point("identify", _Group("identify", fields), function, order), tuple(values))
+        group.wrong("values", values, "a list of whole numbers is wanted")
+        values = []
+    group.allow(("addr", "type", "fc", "word_order", "values"))
+    return Identification(_point("identify", group.without("values"), function, order), tuple(values))
 
 
-def _serial(tree: _Group) -> Mapping[str, Any]:
+def _serial(tree: Group) -> Mapping[str, Any]:
     """The line's settings; their values are checked with those of the configuration."""
     if "serial" not in tree.tree:
         return {}
@@ -283,63 +307,3 @@ _KEYS = (
     "points",
     "notes",
 )
-_MISSING: Any = object()
-
-
-class _Group:
-    """A mapping in the file and where it stands, with the sentence for what is wrong in it."""
-
-    def __init__(self, place: str, tree: Any) -> None:
-        self.place = place
-        self.tree: dict[str, Any] = tree
-        if not isinstance(tree, dict) or not tree:
-            raise ValueError(f"{place or 'a register map'}: a mapping of keys to values is wanted")
-
-    def wrong(self, key: str, value: object, wanted: str) -> ValueError:
-        return ValueError(f"{self._at(key)}: {value!r}; {wanted}")
-
-    def allow(self, known: Iterable[str]) -> None:
-        known = tuple(known)
-        for key in self.tree:
-            if key not in known:
-                nearest = get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-                raise ValueError(f"{self._at(key)}: unknown; did you mean {nearest}?")
-
-    def group(self, key: str) -> _Group:
-        return _Group(self._at(key), self._get(key, _MISSING, "a mapping of keys to values is wanted"))
-
-    def whole(self, key: str, low: int, high: int, default: Any = _MISSING) -> int:
-        wanted = f"a whole number from {low} to {high} is wanted"
-        value = self._get(key, default, wanted)
-        if type(value) is not int or not low <= value <= high:
-            raise self.wrong(key, value, wanted)
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self.tree.get(key, default)
-        finite = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-        if not finite or (key in self.tree and math.isinf(value)):
-            raise self.wrong(key, value, "a number is wanted")
-        return float(value)
-
-    def text(self, key: str, default: str) -> str:
-        value = self.tree.get(key, default)
-        if not isinstance(value, str):
-            raise self.wrong(key, value, "a text is wanted")
-        return value
-
-    def one_of(self, key: str, choices: tuple[Any, ...], default: Any = _MISSING) -> Any:
-        wanted = "there are " + ", ".join(str(choice) for choice in choices)
-        value = self._get(key, default, wanted)
-        if not any(type(value) is type(choice) and value == choice for choice in choices):
-            raise self.wrong(key, value, wanted)
-        return value
-
-    def _get(self, key: str, default: Any, wanted: str) -> Any:
-        value = self.tree.get(key, default)
-        if value is _MISSING:
-            raise ValueError(f"{self._at(key)}: missing; {wanted}")
-        return value
-
-    def _at(self, key: object) -> str:
-        return f"{self.place}.{key}" if self.place else str(key)

@@ -40,6 +40,7 @@ LONGEST_SUPERVISION_S = 65
 _PILOTS = {1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D}
 _SLEEPING, _DISABLED = 0xFE, 0xFF
 _CLOSED, _CONNECTED, _HARD_FAULT = 0x0040, 0x0100, 0x0002
+_LOCKS = {0x4000: "SB", 0x0008: "S4 0"}  # flags of firmware built to wait for its master, and what ends it
 _FAULTS = {
     0x05: Fault(FaultKind.PILOT, info="vehicle's diode is missing", vendor_code="05"),
     0x06: Fault(FaultKind.GROUND, info="residual current detection tripped", vendor_code="06"),
@@ -209,6 +210,9 @@ class OpenEvse:
         if offered_a > amperes:
             await self._pause(state)
             raise DeviceRefused(f"{self}: offers {offered_a:g} A when told {amperes} A")
+        for flag, unlock in _LOCKS.items():
+            if state.flags & flag:
+                await self._must(unlock)
         if not state.enabled:
             await self._must("FE")
         return offered_a
@@ -355,6 +359,7 @@ class OpenEvseMeter:
         return MeterSnapshot(
             read_at=now,
             import_wh=wh,
+            offset_wh=self._register.offset_wh,
             power_w=power_w,
             current_a=(current_a,),
             voltage_v=(voltage_v,),
@@ -367,10 +372,9 @@ class OpenEvseMeter:
         return answer
 
 
-def open_openevse(spec: ConnectorSpec, clock: Clock) -> Evse:
+def prepare_openevse(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
     """The connector that an OpenEVSE holds, with its own meter (`driver: controller`) or one on a bus."""
-    from hal.modbus.meter import open_meter
-    from hal.polled_drivers import polled, take_polling, without_meter
+    from hal.polled_drivers import meter_of, polled, take_polling
 
     settings, polling = take_polling(spec)
     own = SerialSettings("evse", {"driver": spec.evse["driver"], **settings})
@@ -380,13 +384,16 @@ def open_openevse(spec: ConnectorSpec, clock: Clock) -> Evse:
     own.finish()
     rapi = Rapi(port, timeout_s=timeout_s)
     controller = OpenEvse(rapi, clock, supervision_s=supervision_s, safe_current_a=polling.safe_current_a)
-    known = KnownEnergy(spec.energy_wh) if spec.energy_wh > 0 else None
     meter: EnergyMeter | None
-    if without_meter(spec):
-        meter = None
-    elif spec.meter.get("driver") == "controller":
+    if spec.meter.get("driver") == "controller":
         SerialSettings("meter", spec.meter).finish()
-        meter = OpenEvseMeter(rapi, controller, clock, known=known)
+        meter = OpenEvseMeter(rapi, controller, clock, known=spec.known)
     else:
-        meter = open_meter(spec.meter, clock, known=known)
-    return polled(replace(spec.info, lockable=False), clock, polling, controller, meter)
+        meter = meter_of(spec, clock)
+
+    def opened() -> Evse:
+        evse = polled(replace(spec.info, lockable=False), clock, polling, controller, meter)
+        controller.changed = evse.look_soon
+        return evse
+
+    return opened

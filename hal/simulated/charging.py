@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from hal.simulated.curve import Curve, at, between
 
+Point = tuple[float, float]
+"""State of charge in percent and power in W."""
+
 
 class Moment(NamedTuple):
     """One instant of a charge: energy taken from the grid side since it began, power, state of charge."""
@@ -33,6 +36,7 @@ class Charge:
         "_battery_wh",
         "_curve",
         "_efficiency",
+        "_here",
         "_idle_w",
         "_ramp_from_w",
         "_ramp_s",
@@ -60,6 +64,7 @@ class Charge:
         self._ramp_from_w = ramp_from_w
         self._ramp_w_s = ramp_w_s
         self._ramp_s = 0.0
+        self._here: tuple[float, float, float, Point, Point] | None = None  # the piece asked for last
         self._soc = min(soc_percent, target_percent)
         start = self._climb(power_w, target_percent) if ramp_w_s < math.inf else self._soc
         self._curve = between(power_w, start, target_percent)
@@ -71,15 +76,26 @@ class Charge:
             return Moment(
                 self._ramp_wh(seconds), self._ramp_from_w + self._ramp_w_s * seconds, self._ramp_soc(seconds)
             )
-        left_s = seconds - self._ramp_s
-        energy_wh = self._ramp_wh(self._ramp_s)
-        for piece in pairwise(self._curve):
-            lasts_s = self._lasts_s(*piece)
-            if left_s < lasts_s:
-                return self._within(*piece, left_s, energy_wh)
-            energy_wh += self._grid_wh(piece[1][0] - piece[0][0], lasts_s)
-            left_s -= lasts_s
-        return Moment(energy_wh, 0.0, self._curve[-1][0])
+        since_ramp_s = seconds - self._ramp_s
+        if self._here is None or not self._here[0] <= since_ramp_s < self._here[1]:
+            energy_wh = self._find(since_ramp_s)
+            if energy_wh is not None:
+                return Moment(energy_wh, 0.0, self._curve[-1][0])
+        assert self._here is not None
+        begins_s, _, energy_wh, start, end = self._here
+        return self._within(start, end, since_ramp_s - begins_s, energy_wh)
+
+    def _find(self, since_ramp_s: float) -> float | None:
+        """Remember the piece of the curve that holds a moment; beyond the last one, all energy there is."""
+        begins_s, energy_wh = 0.0, self._ramp_wh(self._ramp_s)
+        for start, end in pairwise(self._curve):
+            lasts_s = self._lasts_s(start, end)
+            if since_ramp_s < begins_s + lasts_s:
+                self._here = begins_s, begins_s + lasts_s, energy_wh, start, end
+                return None
+            energy_wh += self._grid_wh(end[0] - start[0], lasts_s)
+            begins_s += lasts_s
+        return energy_wh
 
     def _within(
         self, start: tuple[float, float], end: tuple[float, float], seconds: float, energy_wh: float

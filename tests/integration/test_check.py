@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from chargepoint.cli.check import check
+from chargepoint.store import SqliteStore
 from tests.integration.link_rig import Csms, Rude, answering, play, rude_server
 from tests.integration.test_link_proxy import proxy
 from tests.integration.test_link_tls import serving
@@ -295,6 +297,50 @@ def test_configuration_file_and_what_overrides_it(tmp_path: Path) -> None:
             assert result.exit_code == 1
             assert "HTTP 401" in result.output
             assert "another" not in result.output
+
+    play(story())
+
+
+def test_what_the_central_system_has_stored_wins_over_the_file(tmp_path: Path) -> None:
+    """The station would use it, so this does, and says so without showing it."""
+
+    async def story() -> None:
+        def only_with_new_key(request: Request) -> Response | None:
+            right = request.headers.get("Authorization") == "Basic Q1A3Om5ldyBrZXkgb2YgdGhlIENTTVM="
+            return None if right else Response(401, "Unauthorized", Headers({"Content-Length": "0"}))
+
+        async with BootCsms() as csms:
+            csms.answer = only_with_new_key
+            endpoint = csms.url.removesuffix("/CP1")
+            (tmp_path / "station.yaml").write_text(
+                "identity: CP7\nstorage: remembered\n"
+                f"csms: {{url: '{endpoint}', security_profile: 1, authorization_key: from file}}\n"
+            )
+            file = str(tmp_path / "station.yaml")
+            assert (await _run("--config", file)).exit_code == 1
+
+            with closing(SqliteStore.open(tmp_path / "remembered", "CP7")) as store:
+                store.put("connection_security", "proven", {"key": "new key of the CSMS"})
+                store.commit()
+            result = await _run("--config", file)
+            assert result.exit_code == 0, result.output
+            assert "With another AuthorizationKey: so says" in result.output
+            assert "CP7.sqlite3, which wins over the configuration." in result.output
+            assert "new key" not in result.output
+            report = json.loads((await _run("--config", file, "--json")).stdout)
+            assert report["remembered"].startswith("With another AuthorizationKey")
+            elsewhere = await _run("--config", file, "--storage", str(tmp_path / "elsewhere"))
+            assert elsewhere.exit_code == 1  # the file alone
+
+            (tmp_path / "password").write_text("new key of the CSMS")
+            given = await _run("--config", file, "--password-file", str(tmp_path / "password"))
+            assert given.exit_code == 0
+            assert "so says" not in given.output
+
+            (tmp_path / "remembered" / "CP7.sqlite3").write_bytes(b"no database at all" * 100)
+            result = await _run("--config", file)
+            assert result.exit_code == 1
+            assert "With the configuration alone, since the store cannot be read" in result.output
 
     play(story())
 

@@ -152,10 +152,10 @@ def test_two_runs_with_a_central_system_in_another_process(tmp_path: Path) -> No
 
 
 def test_two_runs_without_a_script_leave_the_same_trace(tmp_path: Path) -> None:
-    """A day of the simulated driver, as on the command line."""
+    """Half a day of the simulated driver, as on the command line."""
 
     def trace(name: str) -> list[bytes]:
-        options = ("--clock", "stepped", "--for", "24h", "--seed", "5", "--start", START)
+        options = ("--clock", "stepped", "--for", "12h", "--seed", "5", "--start", START)
         done = chargepoint("run", *options, "--storage", name, "--trace", f"{name}.jsonl", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         lines = (tmp_path / f"{name}.jsonl").read_bytes().splitlines()

@@ -102,6 +102,37 @@ def test_a_controller_that_stops_answering_starves_the_watchdog(tmp_path: Path) 
     play(story, 55.0)
 
 
+def test_a_controller_that_is_dead_from_the_start_is_told_instead_of_started_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        manager = Manager(tmp_path)
+        with PtyBus(1) as line:  # nobody is on it
+            place = {"port": line.names[0], "timeout_s": 0.1, "quiet_s": 0.1}
+            connector = {
+                "evse": {"driver": "evse-wb", "unit": 1, "poll_s": 0.1, **place},
+                "meter": {"driver": "sdm630", "unit": 2, **place},
+            }
+            options = ("--config", configuration(tmp_path, connectors=[connector]))
+            async with (
+                CentralSystem(seed=1) as central,
+                station(
+                    *options,
+                    csms=central.url,
+                    storage=tmp_path / "storage",
+                    clock="wall",
+                    NOTIFY_SOCKET=manager.address,
+                    WATCHDOG_USEC=WATCHDOG_USEC,
+                ) as cp,
+            ):
+                await manager.told("READY=1")
+                await cp.sent("StatusNotification", connectorId=1, status="Faulted")
+                for _ in range(5):
+                    await manager.told("WATCHDOG=1")
+                await cp.shut_down()
+        manager.close()
+
+    play(story)
+
+
 def test_simulated_hardware_is_fed_as_long_as_the_loop_turns(tmp_path: Path) -> None:
     async def story() -> None:
         manager = Manager(tmp_path)

@@ -18,6 +18,7 @@ from typing import Any
 
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.csms.ledger import Transaction
+from chargepoint.domain.metering import FRESH_S
 from hal.api import EvseInfo, MeterReading
 from hal.clock import WallClock
 from hal.emulators.evse_wb import EvseWbEmulator
@@ -28,7 +29,6 @@ from hal.emulators.outlet import Outlet
 from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rdm6300 import Rdm6300Emulator
 from hal.modbus.register_map import load_map
-from hal.polled_meter import TRUSTED_S
 from hal.simulated.vehicle import load_vehicle
 from tests.integration.piped import Line
 from tests.integration.station_process import CP, IMPATIENT, StationProcess, configuration, station
@@ -46,7 +46,8 @@ NEXT_DEVICE_S = 2.0
 """One frame that failed, the quiet time behind it and the next try."""
 
 _LOOKS_EVERY_S = 0.05
-_SHOWN_WITHIN_S = TRUSTED_S + 1.0  # a reading is passed on for so long, and asked for before it is read
+_SHOWN_WITHIN_S = FRESH_S + 1.0  # as old a value may be that is told as of now, and it was asked for before
+_READ_WITHIN_S = 5.0  # an older one carries the time at which it was asked for
 
 
 ENERGY_REGISTER = 0x48
@@ -315,7 +316,7 @@ def never_shown(values: Line, shown: Sequence[MeterReading]) -> list[str]:
             if not any(
                 _same(sample, reading)
                 for reading in shown
-                if at - _SHOWN_WITHIN_S <= reading.time <= at + 0.1
+                if at - _SHOWN_WITHIN_S <= reading.time <= at + _READ_WITHIN_S
             ):
                 problems.append(f"{value['timestamp']}: {sample}")
     return problems

@@ -139,3 +139,39 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("clock", ["x60", "stepped"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("readers: [{driver: rdm6300, port: /dev/x}]\n", ["the card reader is real hardware (rdm6300)"]),
+        (
+            "connectors:\n"
+            "  - {reader: {driver: pn532, port: /dev/x}}\n"
+            "  - {evse: {driver: phoenix, port: /dev/y}, meter: {driver: em24, port: /dev/y, unit: 2}}\n",
+            [
+                "the card reader of connector 1 is real hardware (pn532)",
+                "connector 2 is real hardware (phoenix)",
+            ],
+        ),
+    ],
+    ids=["reader of the station", "two at once"],
+)
+def test_real_hardware_knows_real_time_only(
+    text: str, said: list[str], clock: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "station.yaml"
+    path.write_text(f"csms: {{url: 'ws://127.0.0.1:9'}}\nstorage: null\n{text}")
+    assert cli.main(["run", "--config", str(path), "--clock", clock, "--for", "1m"]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"{line}: use --clock wall" for line in said]
+
+
+def test_a_check_finds_what_run_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "station.yaml"
+    path.write_text("readers: [{driver: rdm6300, prot: /dev/x}]\n")
+    assert cli.main(["config", "check", str(path)]) == 1
+    checked = capsys.readouterr().err
+    assert cli.main(["run", "--config", str(path), "--for", "1s"]) == 2
+    assert capsys.readouterr().err == checked
+    assert [line.split(": ")[1] for line in checked.splitlines()] == ["readers[0].port", "readers[0].prot"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargepoint.config import StationConfig, load, parse
+from chargepoint.config import DriverConfig, StationConfig, load, parse
+from chargepoint.config.source import parse as parse_document
 from chargepoint.errors import ConfigError
 
 
@@ -27,6 +28,10 @@ def problems(text: str) -> list[str]:
 @pytest.mark.parametrize("quote", ["", '"', "'"])
 def test_text_needs_no_quotes(text: str, quote: str) -> None:
     assert parse(f"identity: {quote}{text}{quote}").identity == text
+
+
+def test_folded_lines_become_one() -> None:
+    assert parse("station:\n  vendor: >-\n    One\n    Two\n").station.vendor == "One Two"
 
 
 @pytest.mark.parametrize("spelling", ["null", "~", ""])
@@ -86,13 +91,15 @@ def test_a_choice_may_mix_words_and_truth() -> None:
 
 
 def test_the_keys_of_a_driver_are_its_own_and_keep_what_is_no_plain_number() -> None:
-    config = parse(
-        "readers:\n  - {driver: rdm6300, port: /dev/ttyUSB0, baud: 9600, wait_s: 0.5}\n"
-        "  - {driver: other, id: 007, tag: 04E1, on: true, x: ~}\n"
+    document = parse_document(
+        "first: {driver: rdm6300, port: /dev/ttyUSB0, baud: 9600, wait_s: 0.5}\n"
+        "second: {driver: other, id: 007, tag: 04E1, on: true, x: ~}\n",
+        "configuration",
     )
-    assert [reader.driver for reader in config.readers] == ["rdm6300", "other"]
-    assert config.readers[0].options == {"port": "/dev/ttyUSB0", "baud": 9600, "wait_s": 0.5}
-    assert config.readers[1].options == {"id": "007", "tag": "04E1", "on": True, "x": None}
+    first, second = (DriverConfig.model_validate(document.tree[name]) for name in ("first", "second"))
+    assert (first.driver, second.driver) == ("rdm6300", "other")
+    assert first.options == {"port": "/dev/ttyUSB0", "baud": 9600, "wait_s": 0.5}
+    assert second.options == {"id": "007", "tag": "04E1", "on": True, "x": None}
 
 
 def test_json_is_accepted() -> None:

@@ -11,8 +11,8 @@ from chargepoint.config import (
     CompatibilityConfig,
     ConnectorConfig,
     CsmsConfig,
-    DriverConfig,
     NameplateConfig,
+    ReaderConfig,
     StationConfig,
     parse,
 )
@@ -64,7 +64,7 @@ def problem(text: str) -> str:
         ("site: {}", "site.limit_a", "is missing"),
         ("site: {limit_a: 0}", "site.limit_a", "above 0"),
         ("site: {limit_a: 40, meter: {driver: sdm63}}", "site.meter.driver", "did you mean sdm630?"),
-        ("site: {limit_a: 40, meter: {driver: sdm630}}", "site.meter", "port: missing"),
+        ("site: {limit_a: 40, meter: {driver: sdm630}}", "site.meter.port", "missing"),
         ("site: {limit_a: 40, meter: {driver: fed, a: 1}}", "site.meter.a", "no such setting"),
         (
             "site: {limit_a: 40, meter: {driver: simulated, base_load_a: [1, 2]}}",
@@ -169,7 +169,7 @@ def test_the_password_shows_nowhere() -> None:
 
 def test_from_python_plain_values_are_given() -> None:
     config = StationConfig(
-        connectors=(ConnectorConfig(max_current_a=16, reader=DriverConfig(driver="pn532")),),
+        connectors=(ConnectorConfig(max_current_a=16, reader=ReaderConfig(driver="simulated")),),
         csms=CsmsConfig(url="ws://h"),
         compatibility=CompatibilityConfig(allow_unsigned_firmware=True),
         station=NameplateConfig(model="A model with a very long name"),

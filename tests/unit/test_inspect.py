@@ -208,6 +208,8 @@ def test_what_it_holds_besides_charging(run: Run, tmp_path: Path) -> None:
         store.put("pending_key", "", {"key": key_pem, "promised": True})
         store.put("security_log", "00000001", {"start": 1, "entries": [[START, "StartupOfTheDevice", ""]]})
         store.put("security_event", "00000001", {"type": "FirmwareUpdated", "at": START, "tech_info": ""})
+        store.put("connection_security", "proven", {"key": "top-secret-4"})
+        store.put("connection_security", "candidate", {"profile": 2, "key": "top-secret-5"})
         store.commit()
     text = run(tmp_path)[1]
     lines = [words(line) for line in text.splitlines()]
@@ -220,10 +222,14 @@ def test_what_it_holds_besides_charging(run: Run, tmp_path: Path) -> None:
         "Security events: 1 waiting for the central system, 1 in the security log,"
         " newest StartupOfTheDevice 2026-05-01 12:00"
     ) in lines
-    assert "PRIVATE" not in text + run(tmp_path, "--json")[1]
+    assert "on trial 2 ***" in lines
+    assert "proven as configured ***" in lines
+    for secret in ("PRIVATE", "top-secret"):
+        assert secret not in text + run(tmp_path, "--json")[1]
     found = seen(run, tmp_path)
     assert len(found["local_list"]["entries"]) == 25
     assert found["certificates"]["requested"] is True
+    assert {"on_trial": True, "profile": 2, "key_changed": True} in found["connection"]
     assert found["other"] == {}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chargepoint.systemd import Notifier, Status, Watchdog
-from hal.api import EvseInfo
+from hal.api import EvseInfo, Fault, FaultKind
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
 
@@ -84,6 +84,7 @@ class Real:
 
     def __init__(self) -> None:
         self.fed: Callable[[], None] = lambda: None
+        self.faults: tuple[Fault, ...] = ()
 
 
 def watchdog(feeds: list[str], now: list[float], *evses: Any) -> Watchdog:
@@ -98,16 +99,23 @@ def test_every_real_device_must_have_answered_since_the_last_feed() -> None:
         now = [0.0]
         one, other = Real(), Real()
         dog = watchdog(feeds, now, one, SimulatedEvse(EvseInfo(), SteppedClock(0.0)), other)
-        for now[0] in (1.0, 2.0, 3.5):
+        other.fed()
+        for now[0] in (1.0, 2.0):
+            one.fed()
+        now[0] = 3.5
+        other.fed()
+        feeds.clear()
+        now[0] = 7.0
+        for _ in range(3):
             one.fed()
         assert feeds == []  # the other one is silent
         other.fed()
         assert feeds == ["WATCHDOG=1"]
-        now[0] = 4.0
+        now[0] = 8.0
         one.fed()
         other.fed()
         assert len(feeds) == 1  # three times in 9 s is enough
-        now[0] = 7.0
+        now[0] = 11.0
         one.fed()
         assert len(feeds) == 2
         now[0] = 100.0
@@ -117,6 +125,60 @@ def test_every_real_device_must_have_answered_since_the_last_feed() -> None:
         dog.close()
         other.fed()
         assert len(feeds) == 2
+
+    asyncio.run(story())
+
+
+def test_a_device_that_is_dead_from_the_start_is_left_out_once_it_is_a_fault() -> None:
+    """Else systemd would start the station again and again, and nobody would hear why."""
+
+    async def story() -> None:
+        feeds: list[str] = []
+        now = [0.0]
+        dead, alive = Real(), Real()
+        dog = watchdog(feeds, now, dead, alive)
+        now[0] = 4.0
+        alive.fed()
+        assert feeds == []  # nobody knows yet what is wrong with the other one
+        dead.faults = (Fault(FaultKind.METER, blocking=False),)
+        alive.fed()
+        assert feeds == []  # it would be permitted to charge
+        dead.faults = (Fault(FaultKind.COMMUNICATION),)
+        alive.fed()
+        assert len(feeds) == 1
+        now[0] = 8.0
+        dead.fed()  # it answers at last: from now on it has to
+        assert len(feeds) == 1
+        alive.fed()
+        assert len(feeds) == 2
+        now[0] = 20.0
+        alive.fed()
+        assert len(feeds) == 2
+        dog.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_where_nobody_answered_yet_the_loop_feeds_as_long_as_all_are_faults(blocking: bool) -> None:
+    async def story() -> None:
+        feeds: list[str] = []
+        now = [0.0]
+        dead = Real()
+        dead.faults = (Fault(FaultKind.COMMUNICATION, blocking=blocking),)
+        dog = watchdog(feeds, now, dead)
+        feeds.clear()
+        for now[0] in (3.5, 7.0):
+            await asyncio.sleep(0)  # a turn of the loop, which looks at its clock
+            await asyncio.sleep(0)
+        assert len(feeds) == (2 if blocking else 0)
+        dead.fed()
+        feeds.clear()
+        for now[0] in (10.5, 14.0):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert feeds == []
+        dog.close()
 
     asyncio.run(story())
 

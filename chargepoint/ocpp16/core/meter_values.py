@@ -13,6 +13,7 @@ from chargepoint.domain.metering import (
     TRANSACTION_END,
     IntervalEnergy,
     Measurand,
+    moment_of,
     next_aligned,
     samples,
     thin,
@@ -172,9 +173,12 @@ class MeterValues:
             self._sample_later(connector, sampling)
             if reading is None:
                 return
-            at = due + self._connectors.time.offset_s
             interval = sampling.sampled_from
-            sampling.sampled_from = Since(due, reading.energy_wh)
+            moment = moment_of(reading, due)
+            if moment < due and moment <= interval.moment:
+                return  # told already
+            at = moment + self._connectors.time.offset_s
+            sampling.sampled_from = Since(moment, reading.energy_wh)
             measurands = self._configuration.measurands("MeterValuesSampledData")
             self._send(connector, transaction, at, PERIODIC, measurands, reading, interval)
             self._gather(connector, at, PERIODIC, self._stop_measurands("Sampled"), reading, interval)
@@ -201,24 +205,30 @@ class MeterValues:
         if transaction is not None and not transaction.running:
             transaction = None
         sampling = self._running.get(connector.id)
-        interval = self._aligned_interval(connector.id, sampling, at, reading)
+        interval = self._aligned_since(connector.id, sampling)
+        offset_s = self._connectors.time.offset_s
+        due = at - offset_s
+        moment = moment_of(reading, due)
+        if moment < due:
+            if interval is not None and moment <= interval.moment:
+                return  # told already
+            at = moment + offset_s
+        since = Since(moment, reading.energy_wh)
+        if sampling is not None:
+            sampling.aligned_from = since
+        else:
+            self._remember_aligned(connector.id, since)
         measurands = self._configuration.measurands("MeterValuesAlignedData")
         self._send(connector, transaction, at, CLOCK, measurands, reading, interval)
         if transaction is not None:
             self._gather(connector, at, CLOCK, self._stop_measurands("Aligned"), reading, interval)
             running.keep_reading(connector, reading)
 
-    def _aligned_interval(
-        self, connector_id: int, sampling: Sampling | None, at: float, reading: MeterReading
-    ) -> Since | None:
+    def _aligned_since(self, connector_id: int, sampling: Sampling | None) -> Since | None:
         """Where the elapsed interval began; None for the first one of a connector without a transaction."""
-        now = Since(at - self._connectors.time.offset_s, reading.energy_wh)
         if sampling is not None:
-            interval, sampling.aligned_from = sampling.aligned_from, now
-            return interval
-        before = (self._aligned_from or {}).get(connector_id)
-        self._remember_aligned(connector_id, now)
-        return before
+            return sampling.aligned_from
+        return (self._aligned_from or {}).get(connector_id)
 
     def _remember_aligned(self, connector_id: int, since: Since) -> None:
         if self._aligned is not None:
@@ -245,7 +255,8 @@ class MeterValues:
         reading = connector.reading()
         if reading is None:
             return None
-        at = self._connectors.time.utc()
+        time = self._connectors.time
+        at = moment_of(reading, time.clock.now()) + time.offset_s
         values = self._values(
             connector, at, TRIGGER, self._configuration.measurands("MeterValuesSampledData"), reading, None
         )

@@ -215,7 +215,10 @@ class Transactions:
             transaction.stopping_at = max(transaction.last_at or 0.0, transaction.started_at)
             transaction.stopping_reason = "PowerLoss"
         connector.transaction = transaction
-        ending.end(connector, reading)
+        if connector.evse.closed and connector.id == transaction.connector:
+            ending.await_last_reading(connector)  # energy flows, and nobody could end that yet
+        else:
+            ending.end(connector, reading)
 
     # --- remote start and stop ----------------------------------------------------------------------
 

@@ -34,8 +34,10 @@ class Emulated:
         info: EvseInfo,
         way: Way,
         make: Callable[[Outlet], Controller],
-        **settings: object,
+        **settings: Any,
     ) -> None:
+        self._factor: float = settings.pop("factor", FACTOR)
+        self._timeout_s: float = settings.pop("timeout_s", 0.1)
         self._loop = asyncio.new_event_loop()
         self._rounds = 0
         self._run(self._open(driver, info, way, make, settings))
@@ -48,13 +50,13 @@ class Emulated:
         make: Callable[[Outlet], Controller],
         settings: dict[str, object],
     ) -> None:
-        self.clock = ScaledClock(FACTOR, 1_800_000_000.0)
+        self.clock = ScaledClock(self._factor, 1_800_000_000.0)
         self.outlet = Outlet(EvseInfo(phases=info.phases), self.clock, energy_wh=5000.0)
         meter = EmulatedMeter(load_map("sdm630"), self.outlet.reading, 2)
         self.device = make(self.outlet)
         self.emulator = ModbusEmulator([self.device, meter])
         self._line = PtyBus(1)
-        place: dict[str, Any] = {"quiet_s": 0.02, "gap_s": 0.001, "timeout_s": 0.1}
+        place: dict[str, Any] = {"quiet_s": 0.02, "gap_s": 0.001, "timeout_s": self._timeout_s}
         if way == "serial":
             await self.emulator.serve_serial(self._line)
             place["port"] = self._line.names[0]
@@ -74,7 +76,7 @@ class Emulated:
 
     def advance(self, seconds: float) -> None:
         """Let that much of the connector's time pass, and what happened then arrive."""
-        self._run(asyncio.sleep(seconds / FACTOR))
+        self._run(asyncio.sleep(seconds / self._factor))
         self.soon()
 
     def soon(self) -> None:

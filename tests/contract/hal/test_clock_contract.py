@@ -1,4 +1,4 @@
-"""What every clock promises (`hal.api.Clock`), over the wall clock, one sped up and one that jumps."""
+"""What every clock promises (`hal.api.Clock`), over the wall clock, one sped up and those that jump."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from hal.api import Clock
-from hal.clock import ScaledClock, SteppedClock, WallClock
+from hal.clock import BatchedClock, ScaledClock, SteppedClock, WallClock
 
-CLOCKS = ("wall", "scaled", "stepped")
+CLOCKS = ("wall", "scaled", "stepped", "batched")
 FACTOR = 60.0
 
 # asyncio's own heap keeps no order among timers of one moment, and the clocks on a loop add none.
@@ -60,7 +60,7 @@ def bench(request: pytest.FixtureRequest, loop: HandMovedLoop) -> Bench:
         return Bench(WallClock(loop), loop.let_pass)
     if request.param == "scaled":
         return Bench(ScaledClock(FACTOR, 5000.0, loop), lambda seconds: loop.let_pass(seconds / FACTOR))
-    stepped = SteppedClock(5000.0)
+    stepped = BatchedClock(5000.0) if request.param == "batched" else SteppedClock(5000.0)
     return Bench(stepped, stepped.advance)
 
 

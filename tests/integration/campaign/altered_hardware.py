@@ -68,11 +68,11 @@ class WitnessedEvse(SlowEvse):
 def slow_contactor() -> None:
     """A driver named `slow`, for the moment between the two turns of a stop."""
 
-    def open_slow(spec: ConnectorSpec, clock: Clock) -> Evse:
-        return SlowEvse(spec.info, clock, energy_wh=spec.energy_wh)
+    def prepare_slow(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+        return lambda: SlowEvse(spec.info, clock, energy_wh=spec.energy_wh)
 
     drivers: Any = registry._EVSES
-    drivers["slow"] = open_slow
+    drivers["slow"] = prepare_slow
 
 
 def witnessed() -> None:
@@ -80,9 +80,9 @@ def witnessed() -> None:
     witness = Witness(Path(os.environ["STATION_WITNESS"]), Path(os.environ["STATION_STORE"]), KIND)
     numbers = count(1)
 
-    def opened(slow: bool) -> Callable[[ConnectorSpec, Clock], Evse]:
-        return lambda spec, clock: WitnessedEvse(spec, clock, witness, next(numbers), slow)
+    def prepared(slow: bool) -> Callable[[ConnectorSpec, Clock], Callable[[], Evse]]:
+        return lambda spec, clock: lambda: WitnessedEvse(spec, clock, witness, next(numbers), slow)
 
     drivers: Any = registry._EVSES
-    drivers["witnessed"] = opened(slow=False)
-    drivers["witnessed-slow"] = opened(slow=True)
+    drivers["witnessed"] = prepared(slow=False)
+    drivers["witnessed-slow"] = prepared(slow=True)

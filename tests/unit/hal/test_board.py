@@ -189,6 +189,24 @@ def test_a_lock_that_does_not_move_is_a_fault_and_nothing_flows() -> None:
         assert rig.evse.locked
 
 
+def test_the_motor_of_a_lock_moves_ten_times_a_minute_at_most() -> None:
+    lock = EmulatedLock()
+    with station(SOCKET, lock=lock) as rig:
+        rig.plug_in()
+        rig.soon()
+        moves = 0
+        for n in range(14):
+            before = rig.evse.locked
+            rig.evse.lock(n % 2 == 0)
+            rig.advance(1.0)
+            moves += rig.evse.locked is not before
+        assert moves == 10
+        assert not rig.evse.locked
+        rig.evse.lock(True)
+        rig.advance(50.0)
+        assert rig.evse.locked
+
+
 def test_a_lock_found_locked_says_so() -> None:
     lock = EmulatedLock()
     lock.locked = True

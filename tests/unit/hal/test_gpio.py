@@ -15,7 +15,7 @@ from gpiozero.pins.mock import MockFactory
 from hal.api import NOTHING, EvseInfo, FaultKind, Limit, MeterUnavailable, PilotState
 from hal.clock import ScaledClock, SteppedClock
 from hal.device import DeviceClosed, DeviceError, DeviceRefused, FastRelay, SamplingBoard
-from hal.gpio.connector import open_relay
+from hal.gpio.connector import prepare_relay
 from hal.gpio.relay import GpioRelay, GpioTrip
 from hal.gpio.vehicle import VehicleContacts
 from hal.registry import ConnectorSpec, open_evse
@@ -216,7 +216,7 @@ def test_a_vehicle_that_leaves_opens_in_the_callback_of_its_contact() -> None:
 )
 def test_settings_that_cannot_be_say_why(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        open_relay(ConnectorSpec(AC, {"driver": "relay", **settings}, {"driver": "none"}), SteppedClock())
+        prepare_relay(ConnectorSpec(AC, {"driver": "relay", **settings}, {"driver": "none"}), SteppedClock())
 
 
 def test_an_output_that_is_low_while_booting_is_worth_a_warning(
@@ -224,7 +224,7 @@ def test_an_output_that_is_low_while_booting_is_worth_a_warning(
 ) -> None:
     async def story(clock: ScaledClock) -> None:
         settings = {"driver": "relay", "pin": "17", "active_high": "false"}
-        evse = open_relay(ConnectorSpec(AC, settings, {"driver": "none"}), clock)
+        evse = prepare_relay(ConnectorSpec(AC, settings, {"driver": "none"}), clock)()
         evse.close()
         await evse.released()
 

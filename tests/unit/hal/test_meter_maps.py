@@ -52,8 +52,16 @@ SDM_1P = {
 
 def sdm_1p_seen(power_factor: float | None) -> MeterSnapshot:
     return MeterSnapshot(
-        1000.0, 1_234_500.0, 0.0, 3680.0, (230.0,), (16.0,), (3680.0,), 50.0, power_factor
-    )  # fmt: skip
+        read_at=1000.0,
+        import_wh=1_234_500.0,
+        export_wh=0.0,
+        power_w=3680.0,
+        voltage_v=(230.0,),
+        current_a=(16.0,),
+        power_phase_w=(3680.0,),
+        frequency_hz=50.0,
+        power_factor=power_factor,
+    )
 
 
 CARLO_GAVAZZI = {
@@ -139,7 +147,7 @@ CASES = {
     "sdm72d-m-2": Case(SDM_3P, SDM_3P_SEEN, 12345678),
     "sdm72d-m": Case(
         {key: words for key, words in SDM_3P.items() if key[1] in (0x34, 0x48, 0xFC00)},
-        MeterSnapshot(1000.0, 1_234_500.0, 1_500.0, 1375.0),
+        MeterSnapshot(read_at=1000.0, import_wh=1_234_500.0, export_wh=1_500.0, power_w=1375.0),
         12345678,
     ),
     "em340": Case(
@@ -227,6 +235,20 @@ def test_a_single_phase_variant_has_only_its_own_phase() -> None:
         (),
         3680.0,
     )
+
+
+def test_an_em24_that_counts_one_direction_only_is_read_all_the_same() -> None:
+    """Some EM24 answer exception 2 where others keep what was exported."""
+    case = CASES["em24"]
+    registers = Registers({place: words for place, words in case.registers.items() if place != (4, 0x5C)})
+
+    async def reading() -> MeterSnapshot:
+        there = meter(registers, "em24")
+        await there.open()
+        return await there.read()
+
+    seen = asyncio.run(reading())
+    assert (seen.import_wh, seen.export_wh, seen.frequency_hz) == (case.seen.import_wh, None, 50.0)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

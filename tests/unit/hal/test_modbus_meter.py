@@ -55,6 +55,11 @@ def test_a_meter_that_refuses_large_requests_is_asked_in_small_ones() -> None:
     asyncio.run(story())
 
 
+def test_another_device_is_asked_about() -> None:
+    with pytest.raises(DeviceRefused, match=r"exception 2 .*; is it a meter Eastron SDM630-Modbus, and is"):
+        asyncio.run(opened(Registers({})))
+
+
 def test_a_meter_mounted_backwards() -> None:
     registers = sdm630()
     registers.put(4, 0x0C, *f32(-3680, -2300, 0))

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from hal.api import EvseInfo, FaultKind, PilotState
-from hal.clock import SteppedClock
+from hal.clock import SteppedClock, WallClock
 from hal.device import Capability, DeviceRefused, DeviceTimeout
 from hal.emulators.outlet import Outlet
 from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator
+from hal.polled import PolledEvse
 from hal.registry import ConnectorSpec, open_evse
 from hal.serial.openevse import OpenEvse, OpenEvseMeter
 from hal.serial.rapi import Rapi
@@ -218,6 +219,59 @@ def test_what_it_says_by_itself_is_passed_on() -> None:
         rig.evse.changed = heard.set
         rig.emulator.press()
         await asyncio.wait_for(heard.wait(), 5)
+
+    run(test)
+
+
+@pytest.mark.emulated
+def test_what_it_says_by_itself_is_looked_into_at_once() -> None:
+    """Polled each ten seconds: only its own word can be that quick, and no chatter makes it poll for ever."""
+
+    async def main() -> None:
+        with PtyBus(1) as bus:
+            clock = WallClock()
+            outlet = Outlet(EvseInfo(phases=1), clock)
+            emulator = RapiEmulator(bus, outlet, clock)
+            settings = {"driver": "openevse", "port": bus.names[0], "poll_s": 10.0}
+            evse = open_evse(ConnectorSpec(EvseInfo(), settings, {"driver": "controller"}), clock)
+            assert isinstance(evse, PolledEvse)
+            try:
+                await evse.opened()
+                async with asyncio.timeout(5):
+                    outlet.evse.plug_in(load_vehicle("compact"))
+                    while not evse.plugged:
+                        await asyncio.sleep(0.005)
+                emulator.faults.chatter = True
+                emulator.heard.clear()
+                emulator.announce()
+                began_at = clock.now()
+                async with asyncio.timeout(5):
+                    while emulator.heard.count("SY") < 4:
+                        await asyncio.sleep(0.005)
+                assert clock.now() - began_at >= 0.25
+            finally:
+                evse.close()
+                await evse.released()
+                emulator.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("unlocks", "lock"), [("SB", "boot_locked"), ("S4 0", "auth_locked")], ids=["after boot", "until told"]
+)
+def test_a_controller_locked_by_its_own_settings_is_unlocked_to_charge(unlocks: str, lock: str) -> None:
+    async def test(rig: Rig) -> None:
+        setattr(rig.emulator, lock, True)
+        rig.plug_in()
+        await rig.evse.status()
+        assert unlocks not in rig.emulator.heard, "not before it is allowed to charge"
+        await rig.evse.set_limit(16.0)
+        rig.clock.advance(20.0)
+        assert (await rig.evse.status()).closed
+        assert rig.emulator.heard.count(unlocks) == 1
+        await rig.evse.set_limit(10.0)
+        assert rig.emulator.heard.count(unlocks) == 1
 
     run(test)
 

@@ -6,7 +6,7 @@ Time passes fifty times as fast as it says, so every wait below is a fraction of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -28,7 +28,7 @@ def opens() -> Iterator[Opens]:
     """Opens rigs and closes them afterwards."""
     rigs: list[Emulated] = []
 
-    def open_rig(make: Callable[[Outlet], EvseWbEmulator | PhoenixEmulator], **settings: object) -> Emulated:
+    def open_rig(make: Callable[[Outlet], EvseWbEmulator | PhoenixEmulator], **settings: Any) -> Emulated:
         driver: Literal["evse-wb", "phoenix"] = "evse-wb"
         rig = Emulated(driver if not _is_phoenix(make) else "phoenix", INFO, "serial", make, **settings)
         rigs.append(rig)
@@ -41,6 +41,9 @@ def opens() -> Iterator[Opens]:
 
 def _is_phoenix(make: object) -> bool:
     return make is PhoenixEmulator or getattr(make, "phoenix", False)
+
+
+both = pytest.mark.parametrize("make", [EvseWbEmulator, PhoenixEmulator], ids=["evse-wb", "phoenix"])
 
 
 def board(rig: Emulated) -> EvseWbEmulator:
@@ -71,6 +74,16 @@ def test_the_current_after_boot_is_written_once_and_only_if_asked_for(opens: Ope
     assert board(rig).eeprom_writes == [2000]
 
 
+@pytest.mark.parametrize(("bit", "says"), [(13, "after each charge"), (14, "keeps it off")])
+def test_a_board_that_its_settings_switch_off_says_so(opens: Opens, bit: int, says: str) -> None:
+    rig = opens(lambda outlet: EvseWbEmulator(outlet, config=1 << bit))
+    (fault,) = rig.evse.faults
+    assert (fault.kind, fault.blocking) == (FaultKind.INTERNAL, False)
+    assert f"bit {bit} of its register 2005" in fault.info
+    assert says in fault.info
+    assert board(rig).eeprom_writes == [], "that is the installer's decision"
+
+
 @pytest.mark.parametrize(("hundredths", "amps"), [(False, 10), (True, 1070)])
 def test_the_resolution_is_the_boards(opens: Opens, hundredths: bool, amps: int) -> None:
     rig = opens(lambda outlet: EvseWbEmulator(outlet, hundredths=hundredths))
@@ -78,34 +91,38 @@ def test_the_resolution_is_the_boards(opens: Opens, hundredths: bool, amps: int)
     assert board(rig).amps == amps
 
 
-def test_a_limit_that_is_not_taken_is_a_fault(opens: Opens) -> None:
-    rig = opens(EvseWbEmulator)
+@both
+def test_a_limit_that_is_not_taken_is_a_fault(opens: Opens, make: type[EvseWbEmulator]) -> None:
+    rig = opens(make)
     charge(rig)
-    board(rig).deaf = True
+    rig.device.deaf = True
     rig.evse.permit(Limit(7.0))
-    rig.advance(5.0)
+    rig.wait_for(lambda: bool(rig.evse.faults), 5.0)
     assert [fault.vendor_code for fault in rig.evse.faults] == ["LimitIgnored"]
-    board(rig).deaf = False
+    rig.device.deaf = False
     rig.soon()
-    assert board(rig).amps == 0, "a blocking fault stops"
+    assert rig.device.offered_a == 0, "a blocking fault stops"
 
 
-def test_a_restart_of_the_board_is_corrected_at_once(opens: Opens) -> None:
-    rig = opens(EvseWbEmulator)
+@both
+def test_a_restart_of_the_controller_is_corrected(opens: Opens, make: type[EvseWbEmulator]) -> None:
+    rig = opens(make)
     charge(rig)
-    board(rig).reboot()
-    rig.soon()
-    assert board(rig).amps == 10
+    rig.device.reboot()
+    rig.wait_for(lambda: rig.device.offered_a == 10, 5.0)
     assert rig.evse.faults == ()
 
 
-def test_somebody_at_the_button_is_overruled_and_in_the_end_reported(opens: Opens) -> None:
-    rig = opens(EvseWbEmulator)
+@both
+def test_somebody_at_the_button_is_overruled_and_in_the_end_reported(
+    opens: Opens, make: type[EvseWbEmulator]
+) -> None:
+    rig = opens(make)
     charge(rig)
     for _ in range(3):
-        board(rig).turn(6.0)
+        rig.device.turn(6.0)
         rig.advance(8.0)
-        assert board(rig).amps == 10
+        rig.wait_for(lambda: rig.device.offered_a == 10, 5.0)
     (fault,) = rig.evse.faults
     assert (fault.vendor_code, fault.blocking) == ("LimitChanged", False)
 
@@ -202,13 +219,23 @@ def test_a_signal_that_outlasts_a_current_of_0_is_turned_off(opens: Opens) -> No
     assert rig.evse.closed
 
 
-def test_a_vehicle_that_does_not_let_go_at_once_is_not_called_open(opens: Opens) -> None:
+def test_a_vehicle_that_draws_more_than_it_may_is_stopped(opens: Opens) -> None:
     rig = opens(EvseWbEmulator)
+    charge(rig)
+    rig.outlet.greedy = True
+    rig.wait_for(lambda: kinds(rig) == {FaultKind.OVER_CURRENT} and board(rig).amps == 0, 5.0)
+
+
+@both
+def test_a_vehicle_that_does_not_let_go_at_once_is_not_called_open(
+    opens: Opens, make: type[EvseWbEmulator]
+) -> None:
+    rig = opens(make)
     charge(rig)
     rig.outlet.stubborn = True
     rig.evse.permit(NOTHING)
     rig.soon()
-    assert board(rig).amps == 0
+    assert rig.device.offered_a == 0
     assert rig.evse.closed
     rig.advance(8.0)
     assert not rig.evse.closed
@@ -244,7 +271,7 @@ def test_a_silent_controller_is_a_fault_after_10_s_keeps_its_state_and_comes_bac
 
 @pytest.mark.parametrize(("lost", "blocking"), [("stop", True), ("continue", False)])
 def test_a_silent_meter_is_a_fault_after_a_minute_and_gives_no_old_reading(
-    opens: Opens, lost: str, blocking: bool
+    opens: Opens, lost: str, blocking: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig = opens(EvseWbEmulator, meter_lost=lost)
     charge(rig)
@@ -256,6 +283,7 @@ def test_a_silent_meter_is_a_fault_after_a_minute_and_gives_no_old_reading(
     with pytest.raises(MeterUnavailable):
         rig.evse.reading()
     rig.wait_for(lambda: (board(rig).amps == 0) is blocking, 5.0)
+    assert len([line for line in caplog.messages if line.startswith("meter: ")]) == 1  # told, once
 
 
 def test_a_unit_that_is_no_such_board_is_not_written_to(opens: Opens) -> None:

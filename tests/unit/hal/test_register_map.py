@@ -150,11 +150,12 @@ def test_a_map_of_ones_own(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "a register map: a mapping of keys to values is wanted"),
+        ("\x00", "mine.yaml: "),
         ("- 1", "a register map: a mapping"),
-        ("function: [", "line 1"),
+        ("function: [", "mine.yaml:1: "),
         (SMALLEST + "function: 4\n", "duplicate key"),
         ("points: {power: {addr: 5, type: int16}}", "function: missing; there are 3, 4"),
-        ("function: 5", "function: 5; there are 3, 4"),
+        ("function: 5\npoints: {power: {addr: 5, type: int16}}", "function: 5; there are 3, 4"),
         ("function: 3", "points: missing"),
         ("function: 3\npoints: {}", "points: a mapping"),
         (SMALLEST + "max_blocks: 3\n", "max_blocks: unknown; did you mean max_block?"),
@@ -162,7 +163,7 @@ def test_a_map_of_ones_own(tmp_path: Path) -> None:
         (SMALLEST + "max_gap: yes\n", "max_gap: 'yes'; a whole number"),
         (SMALLEST + "max_gap: true\n", "max_gap: True; a whole number"),
         (SMALLEST + "word_order: middle\n", "word_order: 'middle'; there are big, little"),
-        (SMALLEST + "serial: {speed: 1}\n", "serial.speed: unknown; did you mean"),
+        (SMALLEST + "serial: {speed: 1}\n", "serial.speed: unknown; there are baudrate, parity, stopbits"),
         (SMALLEST + "identify: {addr: 1}\n", "identify.type: missing; there are int16"),
         (SMALLEST + "identify: {addr: 1, type: int16, values: 3}\n", "identify.values: 3; a list of whole"),
         (SMALLEST + "title: 7\n", "title: 7; a text is wanted"),
@@ -182,6 +183,44 @@ def test_a_map_of_ones_own(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_names_file_and_key(text: str, problem: str) -> None:
-    with pytest.raises(ValueError, match=r"^mine\.yaml: ") as caught:
+    with pytest.raises(ValueError, match=r"^mine\.yaml:") as caught:
         parse_map("mine", text, "mine.yaml")
     assert problem in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_all_mistakes_are_listed_together_with_their_lines() -> None:
+    text = """\
+title: 7
+function: 5
+word_order: middle
+max_blocks: 3
+max_gap: yes
+serial: {speed: 9600}
+points:
+  powr: {addr: 0x34, type: float32}
+  voltage_l1: {addr: 0x00, type: flot32}
+  current_l1: {addr: -6, type: float32}
+  power: {adr: 0x34, type: float32, scale: 0}
+  frequency: 5
+  energy_import: {addr: 0x48, type: float32, scale: kWh}
+"""
+    with pytest.raises(ValueError, match=r"^mine\.yaml:1: title: 7; a text") as caught:
+        parse_map("mine", text, "mine.yaml")
+    told = [line.split(":")[1:3] for line in str(caught.value).splitlines()]
+    assert told == [
+        ["1", " title"],
+        ["2", " function"],
+        ["3", " word_order"],
+        ["4", " max_blocks"],
+        ["5", " max_gap"],
+        ["6", " serial.speed"],
+        ["8", " points.powr"],
+        ["9", " points.voltage_l1.type"],
+        ["10", " points.current_l1.addr"],
+        ["11", " points.power.adr"],
+        ["11", " points.power.scale"],
+        ["11", " points.power.addr"],
+        ["12", " points.frequency"],
+        ["13", " points.energy_import.scale"],
+    ]

@@ -30,7 +30,7 @@ def test_the_simulator_is_a_driver_like_any_other() -> None:
         ({"driver": "magic"}, SIMULATED, "evse: driver: no evse driver 'magic' here; there are .*simulated"),
         ({"driver": 5}, SIMULATED, "evse: driver: no evse driver 5"),
         ({}, SIMULATED, "evse: driver: missing; there are .*simulated"),
-        (SIMULATED, {"driver": "magic"}, "meter: driver: no meter driver 'magic' here"),
+        (SIMULATED, {"driver": "magic"}, "meter: driver: no meter 'magic' here"),
         (SIMULATED | {"port": "x"}, SIMULATED, "evse: port: unknown"),
         (SIMULATED, SIMULATED | {"port": "x"}, "meter: port: unknown"),
     ],

@@ -47,6 +47,12 @@ def accepted_w(car: Vehicle, soc: float) -> float:
     return min(interpolated(car.curve, soc) * peak_w * warmth, tail_w)
 
 
+def steps(seconds: float) -> list[float]:
+    """Half-second steps and what is left over at the end."""
+    whole = int(seconds / STEP_S)
+    return [STEP_S] * whole + [seconds - whole * STEP_S]
+
+
 def stepped_ac(
     car: Vehicle, soc: float, seconds: float, limit_a: float, phases: int, idle: float = 1.0
 ) -> tuple[float, float]:
@@ -58,12 +64,12 @@ def stepped_ac(
     offered_w = used * apparent_va * car.power_factor * apparent_va / math.hypot(apparent_va, 612.0)
     idle_w = car.idle_w * idle
     energy_ws = 0.0
-    for _ in range(int(seconds / STEP_S)):
+    for step_s in steps(seconds):
         if soc >= car.target_percent:
             break
         power_w = min(offered_w, car.ac_max_power_w, accepted_w(car, soc) / car.efficiency + idle_w)
-        energy_ws += power_w * STEP_S
-        soc += max(0.0, power_w - idle_w) * car.efficiency * STEP_S / (36.0 * car.battery_wh)
+        energy_ws += power_w * step_s
+        soc += max(0.0, power_w - idle_w) * car.efficiency * step_s / (36.0 * car.battery_wh)
     return energy_ws / 3600.0, soc
 
 
@@ -72,14 +78,14 @@ def stepped_dc(car: Vehicle, soc: float, seconds: float, limit: Limit) -> tuple[
     assert limit.power_w is not None
     climb_w_s = 15.0 * car.nominal_voltage_v * (0.9 + 0.18 * soc / 100.0)
     energy_ws = 0.0
-    for step in range(int(seconds / STEP_S)):
+    for step, step_s in enumerate(steps(seconds)):
         if soc >= car.target_percent:
             break
         pack_v = car.nominal_voltage_v * (0.9 + 0.18 * soc / 100.0)
         climbed_w = climb_w_s * (step + 0.5) * STEP_S
         power_w = min(climbed_w, accepted_w(car, soc), limit.current_a * pack_v, limit.power_w)
-        energy_ws += power_w * STEP_S
-        soc += power_w * 0.96 * STEP_S / (36.0 * car.battery_wh)
+        energy_ws += power_w * step_s
+        soc += power_w * 0.96 * step_s / (36.0 * car.battery_wh)
     return energy_ws / 3600.0, soc
 
 

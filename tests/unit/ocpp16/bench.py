@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from chargepoint.config import StationConfig
+from chargepoint.observer import StationObserver
 from chargepoint.ocpp16.charge_point import ChargePoint
 from chargepoint.ocpp16.configuration import Configuration, FactoryConfiguration
 from chargepoint.ocpp16.core.status_notification import Report
@@ -86,6 +87,7 @@ class Bench:
 
     made: ClassVar[list[Bench]] = []
     clock_type: ClassVar[type[SteppedClock]] = SteppedClock
+    observer: StationObserver | None = None
 
     def __init__(
         self,
@@ -151,6 +153,7 @@ class Bench:
             last_reports=self.reports,
             provided=self.provided,
             factory_security=self.security(),
+            observer=self.observer,
         )
         with self.cp.turn:
             self.cp.start()

@@ -10,6 +10,7 @@ from chargepoint.domain.ending import EMERGENCY_STOP
 from hal.api import EvseInfo, Fault, FaultKind
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
+from hal.supervision import OFFERS_MORE
 from tests.unit.ocpp16.bench import Bench
 
 HOT = Fault(FaultKind.OVER_TEMPERATURE, info="contactor at 90 C", vendor_code="T1")
@@ -259,14 +260,15 @@ def test_the_emergency_stop_is_told_when_nothing_runs() -> None:
     )
 
 
-def test_a_vehicle_that_leaves_during_a_fault_ends_it_afterwards() -> None:
+@pytest.mark.parametrize("fault", [HOT, OFFERS_MORE], ids=lambda fault: fault.vendor_code)
+def test_a_vehicle_that_leaves_during_a_fault_ends_it_at_once(fault: Fault) -> None:
     bench = ready(info=EvseInfo(tethered=True, lockable=False))
     bench.charge()
-    bench.evses[0].inject(HOT)
+    bench.evses[0].inject(fault)
     bench.plug_out()
-    assert reasons(bench) == []
-    bench.evses[0].clear()
     assert reasons(bench) == ["EVDisconnected"]
+    assert last(bench)["status"] == "Faulted"
+    bench.evses[0].clear()
     assert last(bench)["status"] == "Available"
 
 

@@ -93,7 +93,9 @@ class TestRootsOfTheConfiguration:
         assert Life(store, Provided()).roots() == ["A"]
 
     @pytest.mark.parametrize(
-        "text", [None, "nonsense", Issuer("B").pem + Issuer("C").pem.replace("MII", "AAA")]
+        "text",
+        [None, "nonsense", Issuer("B").pem + Issuer("C").pem.replace("MII", "AAA")],
+        ids=["gone", "nonsense", "half a chain"],
     )
     def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_of(
         self, store: MemoryStore, text: str | None

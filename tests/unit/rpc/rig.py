@@ -35,6 +35,7 @@ class Rig:
         self.retry_interval_s = 60.0
         self.message_timeout_s = 30.0
         self.answered: list[tuple[str | None, Any]] = []
+        self.answered_again: list[tuple[str | None, Any]] = []
         self.given_up: list[str | None] = []
         self._ids = 0
         self.session = Session(self, self.turn, self.clock, self.clock, self._next_id)
@@ -101,6 +102,9 @@ class Rig:
 
     def record_answered(self, record: Record, payload: Any) -> None:
         self.answered.append((record.transaction_key, payload))
+
+    def record_answered_again(self, record: Record, payload: Any) -> None:
+        self.answered_again.append((record.transaction_key, payload))
 
     def record_given_up(self, record: Record, error: CallFailed) -> None:
         self.given_up.append(record.transaction_key)
