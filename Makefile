@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-fast conformance check format interop bench campaign soak docs clean
+.PHONY: help run test test-fast conformance check format interop bench bench-fleet campaign soak soak-fleet docs clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -38,7 +38,10 @@ interop: $(READY) ## the station at central systems not written here: Node, Go, 
 	@$(BIN)/python -m pytest -n 2 tests/interop $(ARGS)
 
 bench: $(READY) ## measurements: ratios and counts
-	@$(BIN)/python -m pytest tests/bench -m bench -s --timeout=0 $(ARGS)
+	@$(BIN)/python -m pytest tests/bench -m bench --ignore=tests/bench/fleet -s --timeout=0 $(ARGS)
+
+bench-fleet: $(READY) ## measurements of whole fleets, against as many stations of the ocpp package: twenty minutes
+	@$(BIN)/python -m pytest tests/bench/fleet -m bench -s --timeout=0 $(ARGS)
 
 campaign: $(READY) ## long random searches: minutes to an hour
 	@CAMPAIGN=1 $(BIN)/python -m pytest tests -m 'campaign or hypothesis' -n 2 --timeout=0 $(ARGS)
@@ -46,9 +49,15 @@ campaign: $(READY) ## long random searches: minutes to an hour
 soak: $(READY) ## hours of running under faults
 	@$(BIN)/python -m pytest tests -m soak -s --timeout=0 $(ARGS)
 
-docs: $(READY) ## write docs/configuration.md, docs/demo.svg and docs/wiring anew
+soak-fleet: $(READY) ## SOAK_STATIONS (2000) in chaos for SOAK_MINUTES (30): nothing leaks, nothing is lost
+	@FLEET_SOAK=1 $(BIN)/python -m pytest tests/integration/fleet/test_soak.py -m soak -s --timeout=0 $(ARGS)
+
+docs: $(READY) ## write docs/configuration.md, docs/fleet.md, the tables of docs/templates.md, docs/demo.svg, docs/fleet.svg and docs/wiring anew
 	@$(BIN)/python -m chargepoint.config.reference docs/configuration.md
+	@$(BIN)/python -m chargepoint.fleet.reference docs/fleet.md
+	@$(BIN)/python docs/template_tables.py docs/templates.md
 	@$(BIN)/python docs/demo_picture.py docs/demo.svg
+	@$(BIN)/python docs/fleet_picture.py docs/fleet.svg
 	@$(BIN)/python docs/wiring_pictures.py docs/wiring
 
 clean: ## remove .venv and everything else that was made

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from chargepoint.cli.dashboard import Dashboard
 from chargepoint.cli.options import ClockChoice
-from chargepoint.cli.running import Running, run_async
+from chargepoint.cli.running import Running, catch_signals, run_async
 from chargepoint.cli.words import UNREAD, Printer
 from chargepoint.config import ConnectorConfig, StationConfig
 from chargepoint.csms import CallFailed, CentralSystem
@@ -100,7 +100,7 @@ async def _demo(speed: float, seed: int, trace: Path | None, plain: bool) -> int
         dashboard.settle()
         running.stop("signal")
 
-    running.catch_signals(interrupted)
+    catch_signals(interrupted)
     with dashboard.shown():
         station.start()
         telling = asyncio.create_task(story.tell(dashboard.say))

@@ -31,6 +31,9 @@ COMMANDS: Mapping[str, _Lazy] = {
     "demo": _Lazy(
         "chargepoint.cli.demo:demo", "Watch a charging session against the embedded central system."
     ),
+    "fleet": _Lazy(
+        "chargepoint.cli.fleet:fleet", "Run thousands of stations with drivers; check a fleet's file."
+    ),
     "csms": _Lazy(
         "chargepoint.cli.csms:csms", "Run the embedded central system on its own, for any station."
     ),

@@ -6,21 +6,34 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chargepoint.actions import Actions
+from chargepoint.cli.control import (
+    ControlType,
+    HttpAddress,
+    OneStation,
+    http_control,
+    open_http,
+    ready,
+    token_for,
+    token_options,
+)
 from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
-from chargepoint.cli.running import Running, default_vehicle, event_line, run_async, say
+from chargepoint.cli.running import Running, catch_signals, default_vehicle, run_async, say
 from chargepoint.cli.visitor import Visitor
 from chargepoint.cli.words import UNREAD, Patience, Printer, Words
 from chargepoint.config import StationConfig, load
-from chargepoint.control import PROTOCOL_VERSION
-from chargepoint.control.events import ocpp_event
+from chargepoint.control.events import event_line
 from chargepoint.control.stdio import StdioControl
+from chargepoint.errors import ConfigError
 from chargepoint.station import Station
 from hal.clock import SteppedClock
+
+if TYPE_CHECKING:
+    from chargepoint.control.http import HttpControl
 
 EPILOG = """\
 \b
@@ -29,6 +42,7 @@ Examples:
   chargepoint run --csms ws://host:9000/ocpp --id CP001
   chargepoint run --config station.yaml --csms wss://csms.example/CP001
   chargepoint run --csms ws://localhost:9000 --control stdio --clock stepped
+  chargepoint run --csms ws://localhost:9000 --control http://127.0.0.1:8080
   chargepoint run --clock x60 --connectors 2 --vehicle city --for 2h
 """
 
@@ -51,7 +65,12 @@ Examples:
     metavar="DIR",
     help="Where to remember things [chargepoint-data; with --seed at the embedded central system: nowhere].",
 )
-@click.option("--control", type=click.Choice(["stdio"]), help="Take commands and give events as JSON Lines.")
+@click.option(
+    "--control",
+    type=ControlType(stdio=True),
+    help="Take commands and give events: as JSON Lines, or over HTTP (docs/control.md).",
+)
+@token_options
 @click.option(
     "--clock",
     type=CLOCK,
@@ -87,7 +106,9 @@ def run(
     vehicle: str | None,
     config_file: Path | None,
     storage: Path | None,
-    control: str | None,
+    control: str | HttpAddress | None,
+    control_token: str | None,
+    control_token_file: Path | None,
     clock: ClockChoice,
     seed: int | None,
     start: float | None,
@@ -126,43 +147,58 @@ def run(
         simulated = all(connector.evse.driver == "simulated" for connector in config.connectors)
         drive = config.csms.url is None and control is None and simulated
     if control is not None:
-        return run_async(_controlled(config, running_options, duration_s, drive))
+        http = control if isinstance(control, HttpAddress) else None
+        token = None if http is None else token_for(http, control_token, control_token_file)
+        return run_async(_controlled(config, running_options, duration_s, drive, http, token))
     return run_async(_watched(config, running_options, duration_s, frames, drive))
 
 
 async def _controlled(
-    config: StationConfig, options: dict[str, Any], duration_s: float | None, drive: bool
+    config: StationConfig,
+    options: dict[str, Any],
+    duration_s: float | None,
+    drive: bool,
+    http: HttpAddress | None,
+    token: str | None,
 ) -> int:
-    """Under a script: commands on standard input, replies and events on standard output."""
+    """Under a script: commands on standard input, replies and events on standard output, or all over HTTP."""
     running = Running(config, **options)
     station = await running.open()
     actions = Actions(station, default_vehicle(config))
-    pipe = StdioControl(actions.perform)
+    control: StdioControl | HttpControl
+    if http is None:
+        control = StdioControl(actions.perform)
+        control.emit(event_line(station.utc(), "ready", ready(identity=station.identity)))
+    else:
+        control = http_control(OneStation(station, actions), http, token)
+        try:
+            await open_http(control, http)
+        except ConfigError:
+            if running.csms is not None:
+                await running.csms.stop()
+            raise
 
-    def emit(event: str, fields: dict[str, Any]) -> None:
-        if event == "ocpp":
-            fields = ocpp_event(fields["dir"], fields["data"])
-        pipe.emit(event_line(station.utc(), event, fields))
+    def tell(event: str, fields: dict[str, Any]) -> None:
+        if isinstance(control, StdioControl):
+            control.emit(event_line(station.utc(), event, fields))
+        elif control.listens_to(station.identity):
+            control.emit(event_line(station.utc(), event, fields, station.identity))
 
-    station.watch(emit)
-    running.catch_signals(pipe.stop)
+    station.watch(tell)
+    catch_signals(control.stop)
     say(_where(station))
-    emit(
-        "ready",
-        {"protocol": PROTOCOL_VERSION, "identity": station.identity, "version": _version()},
-    )
     visitor = Visitor(station, default_vehicle(config), running.seed, say) if drive else None
-    station.leave = pipe.stop
+    station.leave = control.stop
     running.start()
     if visitor is not None:
         visitor.start()
     if duration_s is not None:
-        running.clock.call_at(running.clock.now() + duration_s, pipe.stop)
-    await pipe.run()
+        running.clock.call_at(running.clock.now() + duration_s, control.stop)
+    await control.run()
     if visitor is not None:
         visitor.stop()
     await running.close()
-    await pipe.close()
+    await control.close()
     return 0
 
 
@@ -183,7 +219,7 @@ async def _watched(
         say("ending in good order; Ctrl-C again ends at once")
         running.stop("signal")
 
-    running.catch_signals(interrupted)
+    catch_signals(interrupted)
     for line in _beginning(config, station, running, drive):
         printer(line)
     running.start()
@@ -233,12 +269,3 @@ def _beginning(config: StationConfig, station: Station, running: Running, drive:
 
 def _where(station: Station) -> str:
     return f"{station.identity} connects to {station.link.settings.url}"
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("chargepoint")
-    except metadata.PackageNotFoundError:
-        return "0"

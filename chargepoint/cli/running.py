@@ -16,7 +16,6 @@ from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.domain.ports import Store
 from chargepoint.errors import ConfigError
-from chargepoint.ocpp16.times import format_time
 from chargepoint.station import Station, StationType, assemble
 from chargepoint.store import MemoryStore, SqliteStore
 from chargepoint.systemd import Notifier, Status, Watchdog
@@ -72,6 +71,26 @@ def random_seed() -> int:
     return int.from_bytes(os.urandom(6), "big")
 
 
+def catch_signals(on_first: Callable[[], None]) -> None:
+    """SIGINT and SIGTERM end in good order; a second one ends at once.
+
+    Within `SAME_SIGNAL_S` it is still the first: timeout(1) signals the process and then its whole group.
+    """
+    first_at: float | None = None
+
+    def caught() -> None:
+        nonlocal first_at
+        if first_at is None:
+            first_at = time.monotonic()
+            on_first()
+        elif time.monotonic() - first_at > SAME_SIGNAL_S:
+            os._exit(INTERRUPTED)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, caught)
+
+
 class Running:
     """One station and all it needs, inside a running loop; `end` is set when the process should end."""
 
@@ -103,11 +122,11 @@ class Running:
 
     async def open(self) -> Station:
         """Start the embedded central system if there is no other, and assemble the station."""
+        self._check_clock()
         if self.csms is not None:
             await self.csms.start()
         url = self.config.csms.url or (self.csms.url if self.csms is not None else "")
         store = open_store(self.config, self.config.identity)
-        self._check_clock()
         try:
             self.station = assemble(
                 StationType(self.config, keeps_log=True),
@@ -138,13 +157,25 @@ class Running:
 
     def _check_clock(self) -> None:
         """Vehicles and contactors know one time only."""
-        for n, connector in enumerate(self.config.connectors, 1):
-            driver = connector.evse.driver
-            if driver in real_driver_names() and not isinstance(self.clock, WallClock):
-                raise ConfigError([f"connector {n} is real hardware ({driver}): use --clock wall"])
-        site = self.config.site
-        if site is not None and site.real and not isinstance(self.clock, WallClock):
-            raise ConfigError([f"the site meter is real hardware ({site.meter.driver}): use --clock wall"])
+        if isinstance(self.clock, WallClock):
+            return
+        config, real = self.config, {}
+        for n, connector in enumerate(config.connectors, 1):
+            if connector.evse.driver in real_driver_names():
+                real[f"connector {n}"] = connector.evse.driver
+            elif connector.meter.driver != "simulated":
+                real[f"the meter of connector {n}"] = connector.meter.driver
+            if connector.reader is not None and connector.reader.driver != "simulated":
+                real[f"the card reader of connector {n}"] = connector.reader.driver
+        for reader in config.readers[:1]:
+            if reader.driver != "simulated":
+                real["the card reader"] = reader.driver
+        if config.site is not None and config.site.real:
+            real["the site meter"] = config.site.meter.driver
+        if real:
+            raise ConfigError(
+                [f"{what} is real hardware ({driver}): use --clock wall" for what, driver in real.items()]
+            )
 
     async def _hardware(self, wait: Callable[[AttendedEvse], Coroutine[Any, Any, None]]) -> None:
         """Wait for the connectors that have something to do on the loop, but not for dead ones."""
@@ -165,25 +196,6 @@ class Running:
         """The process should end, in good order."""
         self.reason = self.reason or reason
         self.end.set()
-
-    def catch_signals(self, on_first: Callable[[], None]) -> None:
-        """SIGINT and SIGTERM end in good order; a second one ends at once.
-
-        Within `SAME_SIGNAL_S` it is still the first: timeout(1) signals the process and then its whole group.
-        """
-        first_at: float | None = None
-
-        def caught() -> None:
-            nonlocal first_at
-            if first_at is None:
-                first_at = time.monotonic()
-                on_first()
-            elif time.monotonic() - first_at > SAME_SIGNAL_S:
-                os._exit(INTERRUPTED)
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, caught)
 
     async def close(self) -> None:
         """The orderly end: transactions end and are stored, up to 5 s to deliver, link closed with 1001."""
@@ -206,15 +218,6 @@ class Running:
 
 def _is_attended(evse: Evse) -> TypeGuard[AttendedEvse]:
     return isinstance(evse, AttendedEvse)
-
-
-def event_line(at: float, event: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """An event of the control protocol at a moment of station time; with the real one if they differ."""
-    real = time.time()
-    line: dict[str, Any] = {"event": event, "t": format_time(at)}
-    if abs(at - real) > 1.0:
-        line["real_t"] = format_time(real)
-    return line | fields
 
 
 def say(text: str) -> None:

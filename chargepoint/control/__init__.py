@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
+
+from chargepoint.trace import json_line
 
 PROTOCOL_VERSION = 1
 
@@ -61,6 +64,49 @@ async def answer(perform: Perform, command: Command) -> Reply:
         return {"ok": True, **fields, **echo}
     except Exception as error:
         return refusal(error) | echo
+
+
+class Performer:
+    """Carries out commands, each until its end or until everything ends."""
+
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform
+        self._under_way: set[asyncio.Future[Reply]] = set()
+        self._broken_off = False
+
+    def break_off(self) -> None:
+        """Break off what is under way; its reply says so."""
+        self._broken_off = True
+        for work in self._under_way:
+            work.cancel()
+
+    async def answer(self, command: Command) -> Reply:
+        """Carry out one command and return the whole reply."""
+        return await answer(self._begin, command)
+
+    def _begin(self, command: Command) -> Reply | Awaitable[Reply]:
+        fields = self._perform(command)
+        return self._finish(fields) if isinstance(fields, Awaitable) else fields
+
+    async def _finish(self, fields: Awaitable[Reply]) -> Reply:
+        work = asyncio.ensure_future(fields)
+        self._under_way.add(work)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if not self._broken_off:  # somebody cancels the caller itself
+                raise
+            raise BrokenOff("broken off, because the station ends") from None
+        finally:
+            self._under_way.discard(work)
+
+
+def reply_line(reply: Reply) -> bytes:
+    """A reply as it is written, its line end included; one that JSON has no form for becomes a refusal."""
+    try:
+        return json_line(reply)
+    except TypeError as error:
+        return json_line(refusal(error) | {name: reply[name] for name in ("id",) if name in reply})
 
 
 def refusal(error: Exception) -> Reply:

@@ -7,10 +7,10 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from chargepoint.control import BadCommand, BrokenOff, Command, Perform, Reply, answer, read_command, refusal
+from chargepoint.control import BadCommand, Perform, Performer, read_command, refusal, reply_line
 from chargepoint.trace import json_line
 
 MAX_LINE = 16 * 1024 * 1024
@@ -29,11 +29,10 @@ class StdioControl:
     """
 
     def __init__(self, perform: Perform, stdin: int = 0, stdout: int = 1) -> None:
-        self._perform = perform
+        self._performer = Performer(perform)
         self._input = _Input(stdin)
         self._output = _Output(stdout, self._interrupt)
         self._stopped = False
-        self._under_way: asyncio.Future[Reply] | None = None
 
     def emit(self, event: dict[str, Any]) -> None:
         """Write one event; also before and after `run`."""
@@ -46,8 +45,7 @@ class StdioControl:
 
     def _interrupt(self) -> None:
         self._input.wake()
-        if self._under_way is not None:
-            self._under_way.cancel()
+        self._performer.break_off()
 
     async def run(self) -> str:
         """Serve until the end, and say why it came: `eof`, `shutdown` or `broken_pipe`."""
@@ -79,34 +77,12 @@ class StdioControl:
                 raise BadCommand(f"a command has at most {MAX_LINE} bytes")
             command = read_command(line)
         except BadCommand as error:
-            self._reply(refusal(error))
+            self._output.write(reply_line(refusal(error)))
             return
-        reply = await answer(self._perform_until_the_end, command)
-        self._reply(reply)
+        reply = await self._performer.answer(command)
+        self._output.write(reply_line(reply))
         if command.get("cmd") == "shutdown" and reply["ok"]:
             self._stopped = True
-
-    def _perform_until_the_end(self, command: Command) -> Reply | Awaitable[Reply]:
-        fields = self._perform(command)
-        return self._until_the_end(fields) if isinstance(fields, Awaitable) else fields
-
-    async def _until_the_end(self, work: Awaitable[Reply]) -> Reply:
-        self._under_way = asyncio.ensure_future(work)
-        try:
-            return await self._under_way
-        except asyncio.CancelledError:
-            if not self._ended():  # somebody cancels `run` itself
-                raise
-            raise BrokenOff("broken off, because the station ends") from None
-        finally:
-            self._under_way = None
-
-    def _reply(self, reply: Reply) -> None:
-        try:
-            line = json_line(reply)
-        except TypeError as error:
-            line = json_line(refusal(error) | {name: reply[name] for name in ("id",) if name in reply})
-        self._output.write(line)
 
 
 class _Input:

@@ -98,6 +98,11 @@ class Answers:
         else:
             self._by_scope[scope] = answer
 
+    @property
+    def any(self) -> bool:
+        """Something else than the usual is in force for somebody."""
+        return bool(self._by_scope)
+
     def take(self, action: str, cp: str, payload: Any) -> Answer | None:
         """The answer for this CALL, counted down; None for the usual one."""
         if not self._by_scope:

@@ -20,7 +20,8 @@ from chargepoint.csms.back_office import BackOffice, Reaction, Station
 from chargepoint.csms.calls import CallTimeout, NotConnected
 from chargepoint.csms.events import Listener
 from chargepoint.csms.handshake import SUBPROTOCOL, admitted, identity_of
-from chargepoint.csms.ledger import Ledger, Transaction
+from chargepoint.csms.ledger import METER_VALUES_KEPT, Ledger, Transaction
+from chargepoint.csms.quick_link import QuickLink
 from chargepoint.csms.station_link import StationLink
 from chargepoint.csms.tls import ServerTls, common_name, server_context
 from hal.api import Clock
@@ -41,7 +42,8 @@ class CentralSystem:
     CALL waits for its answer, and while an answer is delayed. Without it the time is real. `passwords` names
     the stations that must show one; all others come in as they are. With `tls` it speaks wss:// only; raises
     `ValueError` for files that cannot be used. Quantities in `_s` are real seconds, but
-    for `interval_s`: the heartbeat interval told to an accepted station.
+    for `interval_s`: the heartbeat interval told to an accepted station. `quick` spares the `ocpp`
+    package where a valid CALL gets its usual answer, for loads; `meter_values_kept` is per transaction.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class CentralSystem:
         call_timeout_s: float = 30.0,
         ping_interval_s: float | None = 30.0,
         first_transaction_id: int = 1,
+        meter_values_kept: int = METER_VALUES_KEPT,
+        quick: bool = False,
     ) -> None:
         self.call_timeout_s = call_timeout_s
         self._host = host
@@ -69,6 +73,8 @@ class CentralSystem:
         self._context = None if tls is None else server_context(tls)
         self._ping_interval_s = ping_interval_s
         self._first_transaction_id = first_transaction_id
+        self._meter_values_kept = meter_values_kept
+        self._link_type: type[StationLink] = QuickLink if quick else StationLink
         self._office = BackOffice(clock, Answers(), interval_s)
         self._server: Server | None = None
 
@@ -240,7 +246,7 @@ class CentralSystem:
             self._office.emit("error", identity, message=f"refused: it does not offer {SUBPROTOCOL}")
             await connection.close(1002, f"offer {SUBPROTOCOL}")
             return
-        link = StationLink(self._station(identity), connection, self._office, self._seed)
+        link = self._link_type(self._station(identity), connection, self._office, self._seed)
         self._enter(link)
         try:
             await link.start()
@@ -252,7 +258,7 @@ class CentralSystem:
     def _station(self, identity: str) -> Station:
         station = self._office.stations.get(identity)
         if station is None:
-            station = Station(identity, Ledger(identity, self._first_transaction_id))
+            station = Station(identity, Ledger(identity, self._first_transaction_id, self._meter_values_kept))
             self._office.stations[identity] = station
         return station
 

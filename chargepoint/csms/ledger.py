@@ -78,9 +78,10 @@ class Transaction:
 class Ledger:
     """The transactions of one station, oldest first; beyond 1000 the oldest is forgotten."""
 
-    __slots__ = ("_by_id", "_by_start", "_cp", "_next_id", "transactions")
+    __slots__ = ("_by_id", "_by_start", "_cp", "_meter_values_kept", "_next_id", "transactions")
 
-    def __init__(self, cp: str, first_id: int = 1) -> None:
+    def __init__(self, cp: str, first_id: int = 1, meter_values_kept: int = METER_VALUES_KEPT) -> None:
+        self._meter_values_kept = meter_values_kept  # per transaction
         self.transactions: deque[Transaction] = deque()
         self._cp = cp
         self._next_id = first_id
@@ -96,7 +97,7 @@ class Ledger:
         key = _start_key(request)
         transaction = self._by_start.get(key)
         if transaction is None:
-            transaction = Transaction(self._cp, self._next_id, request["connectorId"])
+            transaction = self._transaction(self._next_id, request["connectorId"])
             self._next_id += 1
             self._by_start[key] = transaction
             self._add(transaction)
@@ -146,8 +147,12 @@ class Ledger:
     def _candidates(self, transaction_id: int) -> list[Transaction]:
         """The transactions of that number, newest first; if there is none, one never seen to start."""
         if not self._by_id.get(transaction_id):
-            self._add(Transaction(self._cp, transaction_id))
+            self._add(self._transaction(transaction_id, None))
         return self._by_id[transaction_id][::-1]
+
+    def _transaction(self, transaction_id: int, connector_id: int | None) -> Transaction:
+        kept: deque[Request] = deque(maxlen=self._meter_values_kept)
+        return Transaction(self._cp, transaction_id, connector_id, meter_values=kept)
 
     def _add(self, transaction: Transaction) -> None:
         self.transactions.append(transaction)

@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from chargepoint.config import StationConfig
+from chargepoint.fleet.statistics import Statistics
+from chargepoint.observer import StationObserver
 from chargepoint.station import StationType, assemble
 from chargepoint.store import MemoryStore
 from hal.clock import WallClock
@@ -139,10 +141,13 @@ class Charging:
         await self.done
 
 
-def stations(reads_meter: bool) -> Callable[[str, str, AsyncExitStack], Awaitable[Trips]]:
+def stations(
+    reads_meter: bool, observer: StationObserver | None = None
+) -> Callable[[str, str, AsyncExitStack], Awaitable[Trips]]:
     """Stations of one type."""
     type = StationType(
-        StationConfig.model_validate({"connectors": [{"phases": 1, "cable": "tethered"}], "ocpp": OCPP})
+        StationConfig.model_validate({"connectors": [{"phases": 1, "cable": "tethered"}], "ocpp": OCPP}),
+        observer=observer,
     )
 
     async def station(url: str, identity: str, end: AsyncExitStack) -> Trips:
@@ -159,6 +164,7 @@ CLIENTS: dict[str, Callable[[str, str, AsyncExitStack], Awaitable[Trips]]] = {
     "plain": plain,
     "station": stations(reads_meter=False),
     "station reading its meter": stations(reads_meter=True),
+    "counted station reading its meter": stations(reads_meter=True, observer=Statistics()),
 }
 
 

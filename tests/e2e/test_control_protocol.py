@@ -72,7 +72,9 @@ def test_every_line_is_a_reply_or_an_event_with_its_fields(tmp_path: Path) -> No
                 fields = set(event) - {"event", "t", "real_t"}
                 always, sometimes = EVENTS[event["event"]], SOMETIMES.get(event["event"], set())
                 assert always <= fields <= always | sometimes, event
-            assert {event["event"] for event in cp.events} == set(EVENTS) - {"error"}
+            errors = [event["message"] for event in cp.events if event["event"] == "error"]
+            assert all("writing took" in message for message in errors), errors  # how fast the disk is
+            assert {event["event"] for event in cp.events} - {"error"} == set(EVENTS) - {"error"}
 
     play(story)
 

@@ -14,19 +14,29 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from chargepoint.actions import VERBS
-from tests.e2e.shell import COMMAND, PATIENCE_S, ROOT, Program, chargepoint, environment, put_on_path
+from tests.e2e.shell import (
+    COMMAND,
+    PATIENCE_S,
+    ROOT,
+    Program,
+    chargepoint,
+    environment,
+    put_on_path,
+    refusing_port,
+)
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)\)")
 
 EXAMPLE_URL = "ws://localhost:9000"
+EXAMPLE_CONTROLS = ("http://127.0.0.1:8080", "http://127.0.0.1:8081")
 
 RECIPES = {
     "run": "$(BIN)/chargepoint demo $(ARGS)",  # test_demo.py
@@ -67,9 +77,11 @@ def commands(page: Path) -> Iterator[str]:
             yield "\n".join(command)
 
 
-def bounded(command: str, url: str) -> str:
-    """The command with our central system's address and an end."""
+def bounded(command: str, url: str, controls: Mapping[str, str]) -> str:
+    """The command with our central system's address, free ports for control over HTTP, and an end."""
     command = command.replace(EXAMPLE_URL, url)
+    for example, free in controls.items():
+        command = command.replace(example, free)
     if command == "chargepoint demo" or command.startswith("chargepoint demo "):
         return f"{re.sub(r' --speed [0-9]+', '', command)} --speed 1000"
     if command.startswith("chargepoint run ") and "--for" not in command and "--control" not in command:
@@ -89,6 +101,7 @@ def test_every_command_works(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     path = put_on_path(tmp_path / "bin")
+    controls = {example: f"http://127.0.0.1:{refusing_port()}" for example in EXAMPLE_CONTROLS}
     with Program("csms", "--port=0", "--json", cwd=tmp_path) as csms:
         url = json.loads(csms.until('"ready"'))["url"]
         for command in commands(page):
@@ -102,7 +115,7 @@ def test_every_command_works(page: Path, tmp_path: Path) -> None:
             elif words[:2] == ["chargepoint", "csms"]:
                 serves(words[2:], folder)
             else:
-                works(bounded(command, url), folder, path)
+                works(bounded(command, url, controls), folder, path)
 
 
 def works(command: str, folder: Path, path: str) -> None:
@@ -119,6 +132,8 @@ def works(command: str, folder: Path, path: str) -> None:
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr
+    if command.startswith("curl"):
+        assert '"ok":false' not in done.stdout, f"{command}\n{done.stdout}"
     if command.startswith("chargepoint run") and "--control" not in command:
         assert "not connected" not in done.stdout, f"{command}\n{done.stdout}"
         assert "Accepted" in done.stdout, f"{command}\n{done.stdout}"

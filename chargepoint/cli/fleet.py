@@ -1,0 +1,160 @@
+"""`chargepoint fleet`: run many stations; print an example, check a fleet's file, print its schema."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from chargepoint.errors import ConfigError
+
+if TYPE_CHECKING:
+    from chargepoint.cli.tables import Row
+    from chargepoint.fleet.plan import Group, Plan
+
+__all__ = ["fleet"]
+
+
+class _Lazy(NamedTuple):
+    target: str  # module:attribute
+    about: str
+
+
+_LAZY = {
+    "run": _Lazy(
+        "chargepoint.cli.fleet_run:fleet_run", "Run a fleet at your central system or an embedded one."
+    ),
+    "merge": _Lazy("chargepoint.cli.fleet_merge:fleet_merge", "Judge shards that ran apart together."),
+}
+
+
+class _Commands(click.Group):
+    """A group whose large commands are imported only when they run, so that the rest answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_LAZY, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _LAZY:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = _LAZY[cmd_name].target.partition(":")
+        found = getattr(import_module(module), attribute)
+        assert isinstance(found, click.Command), cmd_name
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        about = {name: lazy.about for name, lazy in _LAZY.items()}
+        about |= {name: command.get_short_help_str(80) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(list(about.items()))
+
+
+_EXAMPLES = """\
+\b
+Examples:
+  chargepoint fleet run --csms ws://localhost:9000/ocpp --count 1000
+  chargepoint fleet example > fleet.yaml
+  chargepoint fleet check fleet.yaml
+  chargepoint fleet run fleet.yaml
+"""
+
+
+@click.group(cls=_Commands, epilog=_EXAMPLES)
+def fleet() -> None:
+    """Many stations at once: who they are, what their drivers do, what the central system makes of it."""
+
+
+@fleet.command()
+def example() -> None:
+    """Print a commented fleet's file to start from."""
+    from chargepoint.fleet.example import example
+
+    click.echo(example(), nl=False)
+
+
+@fleet.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check(files: tuple[Path, ...]) -> int:
+    """Check FILES and list all mistakes, else the groups.
+
+    The exit code is 1 if there are mistakes. `sessions a day` are those to expect on an average day.
+    """
+    from chargepoint.fleet.file import load
+    from chargepoint.fleet.planning import plan_from
+
+    mistakes = 0
+    for file in files:
+        try:
+            plan = plan_from(load(file, warn=lambda text: click.echo(f"warning: {text}", err=True)))
+        except ConfigError as error:
+            mistakes += len(error.problems)
+            for problem in error.problems:
+                click.echo(problem, err=True)
+        else:
+            _summarize(file, plan)
+    return 1 if mistakes else 0
+
+
+@fleet.command()
+def schema() -> None:
+    """Print a JSON Schema of a fleet's file, for editors."""
+    from chargepoint.fleet.schema import schema
+
+    click.echo(json.dumps(schema(), indent=2))
+
+
+@fleet.command()
+def templates() -> None:
+    """List the types of station there are."""
+    from chargepoint.cli import tables
+    from chargepoint.fleet.template import load_template, template_names
+
+    found = [load_template(name) for name in template_names()]
+    tables.show([[{"template": one.name, "what it is": one.title} for one in found]], ())
+
+
+@fleet.command()
+def behaviours() -> None:
+    """List the ways drivers behave there are."""
+    from chargepoint.cli import tables
+    from chargepoint.fleet.behaviour import Behaviour, behaviour_names
+
+    found = [Behaviour.load(name) for name in behaviour_names()]
+    rows = [{"behaviour": one.name, "what happens": one.description.partition(".")[0]} for one in found]
+    tables.show([rows], ())
+
+
+def _summarize(file: Path, plan: Plan) -> None:
+    from chargepoint.cli import tables
+
+    word = "group" if len(plan.groups) == 1 else "groups"
+    click.echo(
+        f"{file}: good; {plan.count:,} stations in {len(plan.groups)} {word}, "
+        f"all started after {_spoken(plan.count / plan.ramp_per_s)}"
+    )
+    tables.show([[_row(group) for group in plan.groups]], ("stations", "sessions a day"))
+
+
+def _row(group: Group) -> Row:
+    from chargepoint.fleet.identities import Numbering
+    from chargepoint.fleet.shipped import sessions_a_day
+
+    numbering = Numbering(group.identities, group.count, group.first_number)
+    first, last = numbering[0], numbering[-1]
+    return {
+        "group": group.name,
+        "stations": f"{group.count:,}",
+        "identities": first if group.count == 1 else f"{first} .. {last}",
+        "template": group.template or "plain",
+        "behaviour": group.behaviour,
+        "sessions a day": f"{sessions_a_day(group.behaviour, group.config) * group.count:,.0f}",
+    }
+
+
+def _spoken(duration_s: float) -> str:
+    if duration_s < 120:
+        return f"{duration_s:.0f} s"
+    return f"{duration_s / 60:.0f} min" if duration_s < 7200 else f"{duration_s / 3600:.1f} h"

@@ -1,0 +1,62 @@
+"""`chargepoint fleet merge`: one verdict on shards that ran by themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from chargepoint.cli.fleet_outputs import CriterionType
+from chargepoint.errors import ConfigError
+from chargepoint.fleet.criterion import Criterion
+from chargepoint.fleet.junit import junit
+from chargepoint.fleet.merging import merged
+from chargepoint.fleet.verdict import judge
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--fail-if",
+    "criteria",
+    type=CriterionType(),
+    multiple=True,
+    metavar="CRITERION",
+    help="Exit code 1 if so, e.g. 'p95(StartTransaction) > 2s'; may be repeated.",
+)
+@click.option(
+    "--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML."
+)
+def fleet_merge(files: tuple[Path, ...], criteria: tuple[Criterion, ...], junit_file: Path | None) -> int:
+    """Judge the shards of one fleet together.
+
+    FILES are what each `chargepoint fleet run --shard I/N --json FILE` wrote. Exit code 0; 1 if a --fail-if
+    is so, no station was ever accepted or some could not be made; 2 if a file is not one of these.
+    """
+    outcome = merged({str(path): _read(path) for path in files})
+    shards = sorted(simulator.shard for simulator in outcome.snapshot.simulators)
+    totals = outcome.ledger.totals()
+    click.echo(
+        f"{len(files)} parts (shard {', '.join(map(str, shards))}): {outcome.planned} stations, "
+        f"{outcome.accepted} accepted; {totals.made} transactions, {totals.lost} lost, "
+        f"{totals.doubled} doubled; {outcome.snapshot.sent} messages, {outcome.snapshot.failed} failed."
+    )
+    verdict = judge(criteria, outcome)
+    for line in verdict.lines():
+        click.echo(line)
+    if junit_file is not None:
+        junit_file.write_bytes(junit(outcome, verdict))
+    return verdict.exit_code if outcome.accepted and not outcome.skipped else 1
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror or error}"]) from None
+    except ValueError as error:
+        raise ConfigError([f"{path}: no JSON: {error}"]) from None
+    if not isinstance(data, dict):
+        raise ConfigError([f"{path}: not what `fleet run --json` writes"])
+    return data

@@ -1,0 +1,70 @@
+"""Dask's part of a fleet in many processes: a cluster that is there, or one on this machine for one run."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from chargepoint.errors import ConfigError
+
+CONNECT_WITHIN_S = 10.0
+
+# Ctrl-C at a terminal reaches every process of the group; only ours shall hear it, and end them well.
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+
+
+@asynccontextmanager
+async def connected(workers: int | None, scheduler: str | None) -> AsyncIterator[Client]:
+    """A client of the cluster at `scheduler`, or of one made here for as long as this lasts."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said in our own words
+    if scheduler is not None:
+        try:
+            client: Client = await Client(
+                scheduler, asynchronous=True, timeout=CONNECT_WITHIN_S, set_as_default=False
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ConfigError([f"no Dask scheduler answers at {scheduler}: {error}"]) from None
+        try:
+            yield client
+        finally:
+            await client.close()
+        return
+    settings: dict[str, Any] = {
+        "distributed.admin.event-loop": "uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
+        "distributed.worker.profile.enabled": False,  # it looks at every thread 100 times a second
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }
+    with dask.config.set(settings), tempfile.TemporaryDirectory(prefix="chargepoint-") as folder:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # new processes inherit it
+        try:
+            cluster: Any = await LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+                local_directory=folder,
+                preload=[_DEAF],
+                asynchronous=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            async with Client(cluster, asynchronous=True, set_as_default=False) as client:
+                yield client
+        finally:
+            await cluster.close()

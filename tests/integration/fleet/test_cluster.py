@@ -1,0 +1,340 @@
+"""A fleet in several processes: one picture, one end, and no identity ever connected from two of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargepoint.csms.central_system import CentralSystem
+from chargepoint.csms.events import Event
+from chargepoint.fleet.cluster import ClusterFleet
+from chargepoint.fleet.events import parse
+from chargepoint.fleet.planning import plan_of_flags
+from chargepoint.fleet.shard import run_shard, shard_fleet
+from hal.clock import WallClock
+from tests.e2e.shell import Program, chargepoint
+
+
+class Watch:
+    """What a central system sees of the links of each identity."""
+
+    def __init__(self, csms: CentralSystem) -> None:
+        self.csms = csms
+        self.connects: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
+        csms.listen(self._seen)
+
+    def _seen(self, event: Event) -> None:
+        if event.name == "connected":
+            self.connects[str(event.cp)] += 1
+        elif event.name == "disconnected":
+            self.ends[event.fields["reason"]] += 1
+
+    @property
+    def connected(self) -> int:
+        return sum(station.connected for station in self.csms.stations())
+
+    @property
+    def doubled(self) -> list[str]:
+        """Links that ended because the same identity connected a second time."""
+        return [reason for reason in self.ends if "replaced" in reason]
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[Watch]:
+    async with CentralSystem(seed=1) as csms:
+        yield Watch(csms)
+
+
+async def until(true: Callable[[], bool], within_s: float = 30.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not true():
+            await asyncio.sleep(0.02)
+
+
+def workers_of(program: Program) -> list[int]:
+    """The processes in which its shards run."""
+
+    def children(pid: int) -> list[int]:
+        found = []
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(word) for word in (task / "children").read_text().split()]
+        return found
+
+    def is_worker(pid: int) -> bool:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    return sorted(pid for pid in children(program.process.pid) if is_worker(pid))
+
+
+def run(url: str, *more: str, cwd: Path) -> Program:
+    flags = ("--workers", "2", "--count", "20", "--ramp", "100/s", "--seed", "3", "--plain")
+    return Program("fleet", "run", "--csms", url, *flags, *more, cwd=cwd)
+
+
+async def ended(program: Program) -> int:
+    return await asyncio.to_thread(program.end)
+
+
+def test_two_workers_are_one_fleet_until_ctrl_c_reaches_everybody(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to every process of the group: only the first one may hear it."""
+
+    async def story() -> None:
+        async with watched() as watch:
+            with run(watch.csms.url, "--behaviour", "idle", "--json", "all.json", cwd=tmp_path) as program:
+                await until(lambda: watch.connected == 20)
+                pids = workers_of(program)
+                assert len(pids) == 2
+                for pid in (program.process.pid, *pids):
+                    os.kill(pid, signal.SIGINT)
+                assert await ended(program) == 0
+            assert watch.connects == {f"CP{n:05d}": 1 for n in range(1, 21)}
+            assert watch.connected == 0
+            assert all("1001" in reason for reason in watch.ends), watch.ends
+            assert not any(_alive(pid) for pid in pids)
+        told = json.loads((tmp_path / "all.json").read_text())
+        assert told["before_end"]["booted"] == 20
+        assert sorted(one["shard"] for one in told["snapshot"]["simulators"]) == [0, 1]
+        assert told["snapshot"]["actions"]["BootNotification"]["answered"] == 20
+
+    asyncio.run(story())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_fleet_that_lets_go_drops_all_links_at_once_and_for_good() -> None:
+    """As a shard does that has lost its lease: no farewell, no transaction ended, nobody comes back."""
+
+    async def story() -> None:
+        async with watched() as watch:
+            plan = plan_of_flags(url=watch.csms.url, count=5, behaviour="idle", ramp="100/s", seed=1)
+            fleet = shard_fleet(plan, clock=WallClock(), url=lambda: "")
+            running = asyncio.ensure_future(run_shard(fleet, None, lambda: None))
+            await until(lambda: fleet.accepted == 5)
+            for resident in fleet.residents.values():
+                resident.actions.perform({"cmd": "plug_in", "connector": 1})
+                resident.actions.perform({"cmd": "swipe", "id_tag": "TAG", "connector": 1})
+            await until(lambda: fleet.ledger.totals().confirmed == 5)
+            fleet.abandon()
+            assert fleet.snapshot().connected == 0
+            await running
+            await until(lambda: watch.connected == 0)
+            assert not any("1001" in reason for reason in watch.ends)
+            assert all(transaction.stop is None for transaction in watch.csms.transactions())
+
+    asyncio.run(story())
+
+
+@pytest.mark.campaign
+def test_the_stations_of_a_killed_worker_come_back_elsewhere_and_never_twice(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with watched() as watch:
+            with run(watch.csms.url, "--behaviour", "idle", cwd=tmp_path) as program:
+                await until(lambda: watch.connected == 20)
+                os.kill(workers_of(program)[0], signal.SIGKILL)
+                began = asyncio.get_running_loop().time()
+                await until(lambda: watch.connected == 10)
+                await until(lambda: watch.connected == 20)
+                assert asyncio.get_running_loop().time() - began > 9.5, "its last renewal was 5 s ago at most"
+                program.signal(signal.SIGINT)
+                assert await ended(program) == 0
+                assert "is gone; shard" in program.errors
+                assert "is started again on worker" in program.errors
+            assert sorted(watch.connects.values()) == [1] * 10 + [2] * 10
+            assert not watch.doubled
+
+    asyncio.run(story())
+
+
+@pytest.mark.campaign
+def test_shards_that_cannot_renew_drop_their_links_and_come_back(tmp_path: Path) -> None:
+    """Here nobody answers because the process that grants is stopped."""
+
+    async def story() -> None:
+        async with watched() as watch:
+            with run(watch.csms.url, "--behaviour", "idle", cwd=tmp_path) as program:
+                await until(lambda: watch.connected == 20)
+                program.signal(signal.SIGSTOP)
+                began = asyncio.get_running_loop().time()
+                await until(lambda: watch.connected == 0)
+                assert 4 < asyncio.get_running_loop().time() - began < 12
+                program.signal(signal.SIGCONT)
+                await until(lambda: watch.connected == 20)
+                program.signal(signal.SIGINT)
+                assert await ended(program) == 0
+            assert not watch.doubled
+            assert set(watch.connects.values()) == {2}
+
+    asyncio.run(story())
+
+
+@pytest.mark.campaign
+def test_events_reach_all_shards_and_every_transaction_is_accounted_for(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with watched() as watch:
+            plan = tmp_path / "fleet.yaml"
+            plan.write_text(
+                f"csms: {{url: {watch.csms.url}}}\nseed: 3\nramp: 100/s\n"
+                "groups: [{name: g, count: 20, behaviour: steady}]\n"
+                "events: [{at: 20m, do: network-out for 2m}]\n"
+            )
+            arguments = ("fleet", "run", "fleet.yaml", "--workers", "2", "--clock", "x240", "--for", "1h")
+            with Program(
+                *arguments, "--start", "2026-03-02T07:00:00Z", "--json", "all.json", "--plain", cwd=tmp_path
+            ) as program:
+                assert await ended(program) == 0
+            made = watch.csms.transactions()
+            totals = json.loads((tmp_path / "all.json").read_text())["ledger"]["totals"]
+            assert totals["made"] == len(made) > 5
+            assert (totals["missing"], totals["delivered"]) == (0, totals["made"])
+            assert min(watch.connects.values()) >= 2, "everybody was cut off once"
+            assert not watch.doubled
+
+    asyncio.run(story())
+
+
+@pytest.mark.campaign
+def test_a_cluster_that_is_there(tmp_path: Path) -> None:
+    """One worker has another version, one dies for good: its shard joins the other one on the last worker."""
+    other = tmp_path / "other" / "chargepoint-9.9.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: chargepoint\nVersion: 9.9.0\n")
+
+    async def story() -> None:
+        with ExitStack() as stack:
+
+            def dask(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+                process = subprocess.Popen(
+                    [Path(sys.executable).parent / "dask", *arguments, "--no-dashboard"],
+                    cwd=tmp_path,
+                    env={**os.environ, **environment},
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                stack.callback(process.wait)
+                stack.callback(process.kill)
+                return process
+
+            file = tmp_path / "scheduler.json"
+            dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+            await until(lambda: file.exists() and bool(file.read_text()))
+            address = json.loads(file.read_text())["address"]
+            flags = ("worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
+            first, _ = dask(*flags), dask(*flags)
+            dask(*flags, PYTHONPATH=str(other.parent))
+            async with watched() as watch:
+                with run(
+                    watch.csms.url, "--behaviour", "idle", "--scheduler", address, cwd=tmp_path
+                ) as program:
+                    await until(lambda: "is not used: it has chargepoint 9.9.0" in program.errors)
+                    await until(lambda: watch.connected == 20)
+                    first.kill()
+                    await until(lambda: watch.connected < 20)
+                    await until(lambda: watch.connected == 20)
+                    program.signal(signal.SIGINT)
+                    assert await ended(program) == 0
+                assert not watch.doubled
+                assert sorted(watch.connects.values()) == [1] * 10 + [2] * 10
+
+    asyncio.run(story())
+
+
+@pytest.mark.campaign
+def test_what_a_person_does_reaches_all_shards() -> None:
+    async def story() -> None:
+        async with watched() as watch:
+            url = watch.csms.url
+            fleet = ClusterFleet(plan_of_flags(url=url, count=6, behaviour="idle", ramp="50/s"), workers=2)
+            said: list[str] = []
+            fleet.on_notice = said.append
+            running = asyncio.ensure_future(fleet.run(None))
+            await until(lambda: watch.connected == 6)
+            fleet.add(3)
+            await until(lambda: watch.connected == 9)
+            await until(lambda: fleet.planned == 9)
+            fleet.perform(parse("network-out"))
+            await until(lambda: watch.connected == 0)
+            fleet.perform(parse("return"))
+            await until(lambda: watch.connected == 9)
+            fleet.remove(5)
+            await until(lambda: watch.connected == 4)
+            fleet.stop()
+            await running
+            assert not watch.doubled
+            assert not said
+            assert fleet.before_end is not None
+            assert fleet.before_end.connected == 4
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        pytest.param(("--scheduler", "tcp://127.0.0.1:1"), "--csms", id="embedded-for-others"),
+        pytest.param(
+            ("--scheduler", "tcp://127.0.0.1:1", "--csms", "ws://127.0.0.1:1"),
+            "tcp://127.0.0.1:1",
+            id="nobody",
+            marks=pytest.mark.campaign,
+        ),
+        pytest.param(("--workers", "2", "--clock", "stepped", "--for", "1h"), "stepped", id="stepped"),
+        pytest.param(("--workers", "2", "--shard", "0/2"), "--shard", id="both"),
+        pytest.param(("--shard", "2/2", "--csms", "ws://127.0.0.1:1"), "0 to 1", id="beyond"),
+        pytest.param(("--shard", "0/2"), "--csms", id="shard-embedded"),
+        pytest.param(("--shard", "auto/2", "--csms", "ws://x"), "JOB_COMPLETION_INDEX", id="no-job"),
+    ],
+)
+def test_what_cannot_begin_is_said_in_a_line(arguments: tuple[str, ...], named: str, tmp_path: Path) -> None:
+    done = chargepoint("fleet", "run", "--count", "4", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert named in done.stderr
+
+
+def test_a_shard_of_its_own_runs_its_members_only(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with watched() as watch:
+            told: dict[str, Any] = {"JOB_COMPLETION_INDEX": "1", "COMPLETIONS": "3"}
+            flags = (
+                "fleet",
+                "run",
+                "--csms",
+                watch.csms.url,
+                "--count",
+                "8",
+                "--behaviour",
+                "idle",
+                "--plain",
+            )
+            before = {name: os.environ.get(name) for name in told}
+            os.environ.update(told)
+            try:
+                program = Program(*flags, cwd=tmp_path)
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        del os.environ[name]
+            with program:
+                await until(lambda: watch.connected == 3)
+                program.signal(signal.SIGINT)
+                assert await ended(program) == 0
+            assert sorted(watch.connects) == ["CP00002", "CP00005", "CP00008"]
+
+    asyncio.run(story())

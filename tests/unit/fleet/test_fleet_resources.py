@@ -1,0 +1,66 @@
+"""File descriptors and local addresses: enough of them, or one clear line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from chargepoint.fleet.addresses import sources_for
+from chargepoint.fleet.descriptors import needed
+
+
+def limits_after(soft: int, hard: int, wanted: int) -> tuple[str | None, int]:
+    """What `provide` says in a process with these limits and no privilege, and the soft limit afterwards."""
+    code = f"""
+import json, os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+if os.getuid() == 0:
+    os.setuid(65534)
+from chargepoint.fleet.descriptors import provide
+print(json.dumps([provide({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    problem, limit = json.loads(done.stdout)
+    return problem, limit
+
+
+def test_the_soft_limit_is_raised_as_far_as_needed() -> None:
+    assert limits_after(256, 1000, 700) == (None, 700)
+
+
+def test_a_limit_that_is_high_enough_stays() -> None:
+    assert limits_after(900, 1000, 700) == (None, 900)
+
+
+def test_a_hard_limit_too_low_is_one_line_with_every_remedy() -> None:
+    problem, limit = limits_after(256, 1000, 5000)
+    assert problem is not None
+    assert "\n" not in problem
+    for remedy in ("5000", "1000", "ulimit -n", "LimitNOFILE", "/etc/security/limits.conf", "--ulimit"):
+        assert remedy in problem
+    assert limit == 1000, "what can be had is taken"
+
+
+def test_both_ends_of_a_link_count_when_the_central_system_is_embedded() -> None:
+    assert needed(1000, embedded=True) - needed(1000) == 1000
+
+
+@pytest.mark.parametrize(
+    ("urls", "stations", "count"),
+    [
+        (["ws://127.0.0.1:9000"], 25_000, 0),
+        (["ws://127.0.0.1:9000"], 25_001, 2),
+        (["ws://localhost:9000"], 60_000, 3),
+        (["wss://csms.example/ocpp"], 60_000, 0),
+        (["ws://127.0.0.1:9000", "wss://csms.example/ocpp"], 60_000, 0),
+    ],
+)
+def test_more_links_to_loopback_than_ports_need_several_sources(
+    urls: list[str], stations: int, count: int
+) -> None:
+    sources = sources_for(urls, stations)
+    assert len(sources) == count
+    assert len(set(sources)) == count

@@ -1,0 +1,193 @@
+"""The HTML report: the numbers of the statistics, on a page that needs nothing else and nobody writes in."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from chargepoint.fleet.criterion import parse
+from chargepoint.fleet.outcome import Outcome
+from chargepoint.fleet.report import MOST_WRONG, render
+from chargepoint.fleet.snapshot import Happened, Simulator
+from chargepoint.fleet.timeline import Timeline
+from chargepoint.fleet.verdict import judge
+from tests.unit.fleet.outcomes import doubtful, entry, ledger_of, outcome, snapshot
+
+ATTACK = "<script>alert('x')</script>"
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: tables by the heading before them, tags and text."""
+
+    VOID = frozenset({"meta", "br", "path", "rect", "use", "line"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"left open: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self._open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self.text += data
+        if any(tag in ("td", "th") for tag in self._open):
+            self.tables[-1][-1][-1] += data
+
+    def table(self, *head: str) -> list[list[str]]:
+        """The rows of the table whose head begins so."""
+        (rows,) = (rows for rows in self.tables if tuple(rows[0][: len(head)]) == head)
+        return rows[1:]
+
+
+def page_of(of: Outcome, *criteria: str) -> tuple[str, Page]:
+    html = render(of, judge(map(parse, criteria), of))
+    return html, Page(html)
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[str, Page]:
+    """An ordinary run; the drawing of its plots takes a while."""
+    return page_of(outcome(), "max(StartTransaction) > 2s", "errors > 50%")
+
+
+def test_the_verdict_comes_first(plain: tuple[str, Page]) -> None:
+    _, page = plain
+    assert page.tables[0][1:] == [
+        ["failed", "max(StartTransaction) > 2s", "3 s"],
+        ["passed", "errors > 50%", "2 of 100 (2%)"],
+    ]
+    assert "Verdict: failed" in page.text
+
+
+def test_its_numbers_are_those_of_the_statistics(plain: tuple[str, Page]) -> None:
+    _, page = plain
+    of = outcome()
+    rows = {row[0]: row[1:] for row in page.table("action", "sent")}
+    assert list(rows) == ["MeterValues", "StartTransaction", "all"]
+    for action, figures in (*of.snapshot.actions.items(), ("all", of.snapshot.overall)):
+        times = (figures.p50_s, figures.p95_s, figures.p99_s, figures.max_s)
+        assert rows[action][:3] == [str(figures.sent), str(figures.answered), str(figures.failed)]
+        assert rows[action][3:7] == [f"{seconds * 1000:.1f}" for seconds in times]
+        assert rows[action][7] == f"{figures.took.percentile(50) * 1000:.1f}"
+    assert page.table("begun") == [["3", "3", "3", "3", "0", "0"]]
+    errors = {tuple(row[:2]): int(row[2]) for row in page.table("what", "kind")}
+    assert errors[("StartTransaction", "InternalError")] == 1
+    assert errors[("MeterValues", "Timeout")] == 1
+    assert errors[("connection that did not come about", "refused")] == 3
+    assert page.table("group", "stations")[0][:3] == ["homes", "10", "CP{n:03d}"]
+    assert "None is missing, none is doubled." in page.text
+
+
+def test_it_needs_nothing_else(plain: tuple[str, Page]) -> None:
+    html, page = plain
+    assert not re.search(r"https?://", html)
+    assert not re.search(r"@import|url\((?!#)", html)
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "img", "iframe", "object", "base")
+        for name in ("src", "href", "xlink:href", "action"):
+            assert (attributes.get(name) or "#").startswith("#")
+
+
+def test_the_plots_are_there_and_take_their_colours_from_the_page(plain: tuple[str, Page]) -> None:
+    html, page = plain
+    labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+    assert labels == [
+        f"{title} over time"
+        for title in (
+            "Stations",
+            "Power",
+            "Messages",
+            "Round trips",
+            "Errors",
+            "Lateness of the simulator",
+            "CPU of the simulator",
+        )
+    ]
+    drawings = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
+    assert not re.search(r"#[0-9a-f]{6}\b(?!\))", re.sub(r"url\(#\w+\)", "", drawings))
+    assert {f"var(--series-{n})" for n in (1, 2, 3, 4)} <= set(re.findall(r"var\([\w-]+\)", drawings))
+    assert "var(--mark)" not in drawings
+    names = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(names) == len(set(names))
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_secrets_stay_out(plain: tuple[str, Page]) -> None:
+    html, _ = plain
+    assert "the secret of all" not in html
+    assert "hidden@" not in html
+    assert "ws://csms.example/ocpp" in html
+
+
+def test_nobody_writes_in_it() -> None:
+    wrong = ledger_of(entry(ATTACK, ATTACK, None), entry("CP002", "k", 1, id_tag=ATTACK, other_ids=[2]))
+    of = outcome(ledger=wrong)
+    of.complaints[ATTACK] = 3
+    of.skipped[ATTACK] = 1
+    of.snapshot.served[ATTACK] = 1
+    of.snapshot.connect_failures[ATTACK] = 1
+    html, page = page_of(of, "lost_transactions > 0")
+    assert "<script" not in html
+    assert page.text.count(ATTACK) >= 6, "shown as it is, and harmless"
+
+
+def test_where_the_simulator_lagged_is_marked() -> None:
+    timeline = Timeline()
+    for second in range(10):
+        late = Simulator(bottleneck="slow" if 3 <= second < 6 else None, lag_s=0.2)
+        timeline.add(snapshot(at_s=float(second), simulators=[late]))
+    of = doubtful()
+    of.rows = list(timeline)
+    of.snapshot.events.append(Happened(5.0, 5.0, "blackout 1m"))
+    html, page = page_of(of, "max > 1h")
+    assert html.count("fill: var(--mark)") == 7, "one stretch in each plot"
+    assert "could not keep up for 12.0 s" in page.text
+    assert "unreliable" in page.tables[0][1][2]
+    assert ["5", "5", "blackout 1m"] in page.table("after, s")
+    assert html.count("stroke-dasharray") == 7
+
+
+def test_a_long_list_of_wrong_transactions_is_bounded() -> None:
+    of = outcome(ledger=ledger_of(*(entry("CP001", str(n), None) for n in range(MOST_WRONG + 5))))
+    of.rows = ()
+    _, page = page_of(of)
+    assert len(page.table("verdict", "transaction")) == MOST_WRONG
+    assert "And 5 more; --csv writes all of them" in page.text
+    assert "Nothing happened." in page.text
+
+
+def test_a_run_in_which_nothing_happened() -> None:
+    timeline = Timeline()
+    for second in range(3):
+        timeline.add(snapshot(at_s=float(second), actions={}))
+    nothing = snapshot(actions={}, released_holds=3)
+    of = outcome(snapshot=nothing, rows=list(timeline), ledger=ledger_of(), clock="stepped")
+    _, page = page_of(of)
+    assert page.table("begun") == [["0"] * 6]
+    assert "nothing asked" in page.text
+    assert "went on 3 times without an answer" in page.text
