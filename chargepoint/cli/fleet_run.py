@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -237,6 +238,11 @@ def summary(run: Run[Any], snapshot: Snapshot) -> list[str]:
     metavar="DURATION",
     help="Real time a stepped clock waits after a frame before it jumps [20ms; embedded: 0].",
 )
+@click.option(
+    "--one-numbering",
+    is_flag=True,
+    help="One transaction id at two stations is doubled; else only at one.",
+)
 @click.option("--force", is_flag=True, help="Start although there are too few file descriptors.")
 @click.option(
     "--control",
@@ -260,6 +266,7 @@ def fleet_run(
     clock: ClockChoice,
     start: float | None,
     linger_s: float | None,
+    one_numbering: bool,
     force: bool,
     control: HttpAddress | None,
     control_token: str | None,
@@ -285,7 +292,7 @@ def fleet_run(
         "--behaviour": behaviour,
         "--identities": identities,
     }
-    plan = _plan(file, url, seed, group_flags)
+    plan = replace(_plan(file, url, seed, group_flags), one_numbering=one_numbering)
     if start is not None and clock.kind == "wall":
         raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
     if start is None and clock.kind != "wall":

@@ -104,7 +104,7 @@ class ClusterFleet:
         self.before_end: Snapshot | None = None
         self.unaccounted = 0
         """Transactions of workers that were lost with their ledgers."""
-        self.ledger = Ledger(ids_per_station=any(not group.urls for group in plan.groups))
+        self.ledger = Ledger(one_numbering=plan.one_numbering)
         self._workers = workers
         self._scheduler = scheduler
         self._url = url
@@ -146,7 +146,7 @@ class ClusterFleet:
                 for queue in (self._news, *self._orders.values()):
                     queue.close()
                 self._client = None
-        self.ledger = Ledger.merged(self._ledgers, ids_per_station=self.ledger.ids_per_station)
+        self.ledger = Ledger.merged(self._ledgers, one_numbering=self.ledger.one_numbering)
         self._over = True
         if self._ends:
             self.before_end = Snapshot.merged([*self._ends, *(one.snapshot for one in self._past())])

@@ -61,7 +61,8 @@ _METRICS = (
     Metric(
         "doubled_transactions",
         "share",
-        "transactions the central system has twice, or gave another one's number",
+        "transactions the central system has twice, or gave the number of another one of that station; "
+        "with `--one-numbering` of any station",
     ),
     Metric("reconnects", "count", "connections that were not a station's first"),
     Metric("connect_failures", "count", "attempts to connect that failed"),

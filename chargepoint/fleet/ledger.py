@@ -129,12 +129,12 @@ class Totals:
 class Ledger:
     """One per process, told by `Statistics`; `merged` puts those of several processes together.
 
-    Two transactions with one number count as doubled, also at different stations, unless `ids_per_station`:
-    there are central systems that number each station by itself. A start that the central system answers
+    Two transactions of a station with one number count as doubled; with `one_numbering` at different stations
+    too, though a central system may number each station by itself. A start that the central system answers
     with another status than Accepted may get any number. `leaves` gets what is not kept any longer.
     """
 
-    ids_per_station: bool = False
+    one_numbering: bool = False
     most_kept: int = MOST_KEPT
     most_messages: int = MOST_MESSAGES
     leaves: Callable[[Entry], None] | None = None
@@ -248,7 +248,7 @@ class Ledger:
 
     def _number(self, entry: Entry, number: int) -> None:
         """Note to whom a number belongs, and whoever had it before."""
-        name = (entry.station if self.ids_per_station else "", number)
+        name = ("" if self.one_numbering else entry.station, number)
         before = self._by_id.setdefault(name, entry)
         if before is entry:
             return
@@ -265,7 +265,7 @@ class Ledger:
         for name in clean[: max(len(self._entries) - self.most_kept * 9 // 10, 1)]:
             entry = self._entries.pop(name)
             _count(self._left, entry)
-            number = (entry.station if self.ids_per_station else "", entry.transaction_id or 0)
+            number = ("" if self.one_numbering else entry.station, entry.transaction_id or 0)
             if self._by_id.get(number) is entry:
                 del self._by_id[number]
             if self.leaves is not None:
@@ -307,14 +307,14 @@ class Ledger:
         return {"finished": self.finished, "left": left, "transactions": [entry.to_json() for entry in self]}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], *, ids_per_station: bool = False) -> Ledger:
+    def from_json(cls, data: dict[str, Any], *, one_numbering: bool = False) -> Ledger:
         """What `to_json` gave; fields of later versions are ignored."""
-        return cls.merged([data], ids_per_station=ids_per_station)
+        return cls.merged([data], one_numbering=one_numbering)
 
     @classmethod
-    def merged(cls, parts: Iterable[dict[str, Any]], *, ids_per_station: bool = False) -> Ledger:
+    def merged(cls, parts: Iterable[dict[str, Any]], *, one_numbering: bool = False) -> Ledger:
         """The ledgers of several processes, as their `to_json` gave them: numbers are compared across all."""
-        whole = cls(ids_per_station=ids_per_station, finished=True)
+        whole = cls(one_numbering=one_numbering, finished=True)
         for part in parts:
             whole.finished = whole.finished and part["finished"]
             for name in Totals.__slots__:

@@ -90,6 +90,8 @@ class Plan:
     """Live events to come: seconds after the start of the run, and what, as `events.parse` reads it."""
     starts_at: float | None = None
     """When a clock that can be chosen begins; None: now."""
+    one_numbering: bool = False
+    """The central system numbers the transactions of all stations in one sequence."""
 
     @property
     def count(self) -> int:

@@ -119,8 +119,7 @@ def shard_fleet(
     real_time: bool = False,
 ) -> Fleet:
     """The stations of one shard with what counts them; `url` is where members connect that have none."""
-    embedded = any(not group.urls for group in plan.groups)
-    ledger = Ledger(ids_per_station=embedded)
+    ledger = Ledger(one_numbering=plan.one_numbering)
     urls = [url for group in plan.groups for url in group.urls or ("ws://127.0.0.1",)]
 
     def where(member: Member) -> str:

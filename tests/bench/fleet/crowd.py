@@ -155,7 +155,7 @@ CROWDS: dict[str, Any] = {"fleet": Ours, "plain": Plain}
 
 async def ready(crowd: Any, count: int, charges: bool) -> None:
     """Until all of them are there and have nothing more to say."""
-    async with asyncio.timeout(600):
+    async with asyncio.timeout(180):
         while (crowd.charging() if charges else crowd.booted()) < count:
             if crowd.task.done():
                 await crowd.task

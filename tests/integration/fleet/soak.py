@@ -34,7 +34,7 @@ MOST_GROWTH = 0.05
 MOST_OBJECTS = 1.0
 """More objects than this that stay for each session are a leak; what comes and goes gives noise."""
 
-POLITE_S = 45.0
+POLITE_S = 240.0
 """For what was refused or lost last to be said again."""
 
 OFFENCES = "drop,refuse,delay,ignore"
@@ -213,7 +213,7 @@ class Soak:
         with self._old.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             few = self.plan.count  # the first look finds it full
-            ledger = Ledger(ids_per_station=True, most_kept=few, most_messages=few, leaves=_gone(writer))
+            ledger = Ledger(most_kept=few, most_messages=few, leaves=_gone(writer))
             wire = WallClock()
             clock: Clock = BatchedClock(START) if self.stepped else wire
             fleet = Fleet(

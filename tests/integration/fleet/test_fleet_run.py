@@ -61,7 +61,7 @@ def group(count: int, **changes: Any) -> Group:
 def fleet_at(url: str, *groups: Group, **changes: Any) -> Fleet:
     """A fleet on real time, quickly started."""
     plan = Plan(groups, 7, changes.pop("ramp_per_s", 500.0))
-    ledger = Ledger(ids_per_station=True)
+    ledger = Ledger()
     return Fleet(
         plan,
         clock=WallClock(),

@@ -134,18 +134,18 @@ def test_starts_that_are_refused_may_share_a_number() -> None:
     assert statistics.ledger.doubled() == []
 
 
-@pytest.mark.parametrize("per_station", [False, True], ids=["one count", "one count a station"])
-def test_numbers_are_compared_over_processes(per_station: bool) -> None:
+@pytest.mark.parametrize("one_numbering", [True, False], ids=["one count", "one count a station"])
+def test_numbers_are_compared_over_processes(one_numbering: bool) -> None:
     parts: list[dict[str, Any]] = []
     for _ in range(2):
-        bench = Observed(Statistics(Ledger(ids_per_station=per_station)))
+        bench = Observed(Statistics(Ledger(one_numbering=one_numbering)))
         bench.connect()
         bench.visit()
         [entry] = bench.statistics.ledger
         entry.station = f"CP{len(parts)}"
         parts.append(json.loads(json.dumps(bench.statistics.ledger.to_json())))
-    whole = Ledger.merged(parts, ids_per_station=per_station)
-    assert len(whole.doubled()) == (0 if per_station else 2)
+    whole = Ledger.merged(parts, one_numbering=one_numbering)
+    assert len(whole.doubled()) == (2 if one_numbering else 0)
     assert whole.totals().made == 2
 
 

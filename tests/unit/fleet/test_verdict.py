@@ -189,7 +189,7 @@ def test_on_a_stepped_clock_latencies_are_marked_and_lateness_is_unknown() -> No
 
 
 def test_lost_and_doubled_transactions_are_named() -> None:
-    of = outcome(ledger=ledger_of(entry("CP001", "a", 1), entry("CP002", "b", None), entry("CP003", "c", 1)))
+    of = outcome(ledger=ledger_of(entry("CP001", "a", 1), entry("CP002", "b", None), entry("CP001", "c", 1)))
     lost = judged("lost_transactions > 0", of)
     assert (lost.judged, lost.measured) == ("failed", "1 of 3 (33.3%)")
     assert lost.notes == (
@@ -197,8 +197,8 @@ def test_lost_and_doubled_transactions_are_named() -> None:
     )
     doubled = judged("doubled_transactions > 0", of)
     assert doubled.notes == (
-        "CP001/a (connector 1, id 1): shares its id with CP003/c",
-        "CP003/c (connector 1, id 1): shares its id with CP001/a",
+        "CP001/a (connector 1, id 1): shares its id with CP001/c",
+        "CP001/c (connector 1, id 1): shares its id with CP001/a",
     )
 
 
