@@ -183,13 +183,21 @@ class WebSocketLink:
             self._connect_later()
             self._report_down(reason)
 
-    def cut(self, offline: bool) -> None:
-        """Take the network away, without a close frame and until given back; then connect at once."""
+    def lose_pongs(self, clock: Clock | None) -> None:
+        """Lose the pongs of the present connection, pinging by `clock`; None: lose no more."""
+        if self._online and self._connection is not None:
+            self._connection.lose_pongs(clock)
+
+    def cut(self, offline: bool, code: int | None = None) -> None:
+        """Take the network away until given back; then connect at once.
+
+        Without a close frame, or in good order with one of `code`.
+        """
         if offline == self._offline:
             return
         self._offline = offline
         if offline:
-            self._stop("the network was cut", None)
+            self._stop("the network was cut", code)
         else:
             self._attempts = 0
             self._connect_now()

@@ -72,6 +72,7 @@ class StationType:
     """
 
     __slots__ = (
+        "_made",
         "backoff",
         "boot_payload",
         "config",
@@ -106,6 +107,7 @@ class StationType:
         self.max_frame_bytes = max_frame_bytes
         self.sources = sources
         self.infos = tuple(connector.info for connector in config.connectors)
+        self._made: tuple[tuple[Any, ...], LinkSettings] | None = None
         self.factory = FactoryConfiguration(
             config.ocpp, self.infos, keys_of(config.extra_keys), config.missing_keys
         )
@@ -142,6 +144,14 @@ class StationType:
         self, identity: str, url: str, credentials: Credentials, tls: TlsSettings | None = None
     ) -> LinkSettings:
         """Where and how a station of this type connects. Raises `ConfigError`."""
+        asked = (identity, url, credentials, tls)
+        if self._made is None or self._made[0] != asked:  # a station that starts asks twice
+            self._made = asked, self._make_link_settings(*asked)
+        return self._made[1]
+
+    def _make_link_settings(
+        self, identity: str, url: str, credentials: Credentials, tls: TlsSettings | None
+    ) -> LinkSettings:
         endpoint = over_tls(url) if credentials.profile >= 2 else url
         return LinkSettings(
             url=connection_url(endpoint, identity),
@@ -448,6 +458,10 @@ class Station:
         """The central system has accepted this station since it started."""
         return self.charge_point.accepted
 
+    def wait_by_clock(self, message_id: str) -> None:
+        """The answer to this CALL is lost or late: its patience is the station's own time."""
+        self.charge_point.session.wait_by_clock(message_id)
+
     def start(self) -> None:
         """Power up: recover, then connect."""
         recovered = None
@@ -575,6 +589,8 @@ class Station:
 
     def tag_presented(self, id_tag: str, connector_id: int | None) -> None:
         """A card at a reader; `connector_id` None: the station chooses."""
+        for watcher in self._watchers:
+            watcher("card", {"id_tag": id_tag, "connector": connector_id})
         if not self._silent:
             with self.charge_point.turn:
                 self.charge_point.connectors.reception.tag_presented(id_tag, connector_id)

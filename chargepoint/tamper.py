@@ -40,6 +40,9 @@ class Host(Protocol):
     def utc(self) -> float:
         """The station's time."""
 
+    def wait_by_clock(self, message_id: str) -> None:
+        """The answer to this CALL of the station is lost or late: it waits for it in its own time."""
+
     def restart(self, reason: str) -> bool:
         """Restart its software; False if it is not up."""
 

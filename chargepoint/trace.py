@@ -115,14 +115,14 @@ class Trace:
         self._write(record)
 
     def event(self, at: float, event: str, **fields: Any) -> None:
-        """Record something that is no frame: a plug, a limit, a fault, a lost link."""
+        """Record something that is no frame: a plug, a limit, a fault, a lost link (docs/replay.md)."""
         self._write(
             {
                 "schemaVersion": SCHEMA_VERSION,
                 "timestamp": _timestamp(at),
                 "chargePointId": self._identity,
                 "event": event,
-                **fields,
+                **{name: _masked(value) for name, value in _masked(fields).items()},
             }
         )
 

@@ -106,6 +106,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_interval_s",
         "_message_opcode",
         "_owner",
+        "_pinging",
         "_pong_timeout_s",
         "_protocol",
         "_settings",
@@ -135,6 +136,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._timer: Timer | None = None
         self._interval_s = 0
         self._awaiting_pong = False
+        self._pinging: Clock | None = None  # set while pongs are lost
         self._unread = 0  # bytes of a frame that has not come to its end
         self._fragments: bytearray | None = None
         self._message_opcode = Opcode.TEXT
@@ -163,6 +165,12 @@ class WebSocketConnection(asyncio.Protocol):
         if not self._awaiting_pong or not interval_s:
             self._awaiting_pong = False
             self._next_ping()
+
+    def lose_pongs(self, clock: Clock | None) -> None:
+        """Take no notice of pongs, as if they were lost, and time pings by `clock`; None ends that."""
+        self._pinging = clock
+        self._awaiting_pong = False
+        self._next_ping()
 
     def close(self, code: int, within_s: float) -> None:
         """Say goodbye and end the TCP connection when the server has answered, or after `within_s`."""
@@ -309,7 +317,7 @@ class WebSocketConnection(asyncio.Protocol):
             if frame.fin:
                 message, self._fragments = bytes(self._fragments), None
                 self._message_received(self._message_opcode, message)
-        elif frame.opcode is Opcode.PONG and self._awaiting_pong:
+        elif frame.opcode is Opcode.PONG and self._awaiting_pong and self._pinging is None:
             self._awaiting_pong = False
             self._next_ping()
 
@@ -352,13 +360,15 @@ class WebSocketConnection(asyncio.Protocol):
     def _next_ping(self) -> None:
         self._cancel_timer()
         if self._interval_s and self._owner is not None:
-            self._timer = self._wire.call_at(self._wire.now() + self._interval_s, self._ping)
+            clock = self._pinging or self._wire
+            self._timer = clock.call_at(clock.now() + self._interval_s, self._ping)
 
     def _ping(self) -> None:
         self._protocol.send_ping(b"")
         self._flush()
         self._awaiting_pong = True
-        self._timer = self._wire.call_at(self._wire.now() + self._pong_timeout_s, self._pong_missing)
+        clock = self._pinging or self._wire
+        self._timer = clock.call_at(clock.now() + self._pong_timeout_s, self._pong_missing)
 
     def _pong_missing(self) -> None:
         owner = self._owner

@@ -109,12 +109,12 @@ def _token_in(file: Path) -> str:
 class OneStation:
     """The station of `chargepoint run`, as a control over HTTP sees it."""
 
-    def __init__(self, station: Station, actions: Actions) -> None:
+    def __init__(self, station: Station, perform: Perform) -> None:
         self._station = station
-        self._actions = actions
+        self._perform = perform
 
     def perform(self, command: Command) -> Reply | Awaitable[Reply]:
-        return self._actions.perform(command)
+        return self._perform(command)
 
     def known(self, cp: str) -> bool:
         return cp == self._station.identity

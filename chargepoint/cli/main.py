@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module, metadata
 from typing import Any, NamedTuple
 
@@ -75,8 +77,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].target.partition(":")
-        found = getattr(import_module(module), attribute)
+        found = _load(COMMANDS[cmd_name].target)
         assert isinstance(found, click.Command), cmd_name
         return found
 
@@ -91,6 +92,18 @@ class _Commands(click.Group):
             close = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.0)
             ctx.fail(f"There is no command {args[0]!r}; did you mean {close[0]!r}?")
         return super().resolve_command(ctx, args)
+
+
+@cache
+def _load(target: str) -> object:
+    """What `target` names. What modules make stays: to look for garbage in it is a third of the start."""
+    module, _, attribute = target.partition(":")
+    gc.disable()
+    try:
+        return getattr(import_module(module), attribute)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:

@@ -29,6 +29,7 @@ from chargepoint.config import StationConfig, load
 from chargepoint.control.events import event_line
 from chargepoint.control.stdio import StdioControl
 from chargepoint.errors import ConfigError
+from chargepoint.recording import Perform
 from chargepoint.station import Station
 from hal.clock import SteppedClock
 
@@ -164,13 +165,15 @@ async def _controlled(
     """Under a script: commands on standard input, replies and events on standard output, or all over HTTP."""
     running = Running(config, **options)
     station = await running.open()
-    actions = Actions(station, default_vehicle(config))
+    perform: Perform = Actions(station, default_vehicle(config)).perform
+    if running.recording is not None:
+        perform = running.recording.performing(perform)
     control: StdioControl | HttpControl
     if http is None:
-        control = StdioControl(actions.perform)
+        control = StdioControl(perform)
         control.emit(event_line(station.utc(), "ready", ready(identity=station.identity)))
     else:
-        control = http_control(OneStation(station, actions), http, token)
+        control = http_control(OneStation(station, perform), http, token)
         try:
             await open_http(control, http)
         except ConfigError:

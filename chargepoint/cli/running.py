@@ -16,6 +16,7 @@ from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.domain.ports import Store
 from chargepoint.errors import ConfigError
+from chargepoint.recording import Recording
 from chargepoint.station import Station, StationType, assemble
 from chargepoint.store import MemoryStore, SqliteStore
 from chargepoint.systemd import Notifier, Status, Watchdog
@@ -117,6 +118,7 @@ class Running:
         )
         self._trace_path = trace
         self._trace: Trace | None = None
+        self.recording: Recording | None = None
         self._notifier = Notifier.from_environment(os.environ)
         self._watchdog: Watchdog | None = None
 
@@ -140,7 +142,7 @@ class Running:
             raise ConfigError([str(error)]) from error
         if self._trace_path is not None:
             self._trace = Trace(self._trace_path, self.config.identity)
-            self.station.watch(self._record)
+            self.recording = Recording(self.station, self._trace)
         self.station.leave = lambda: self.stop("hard reset")
         if self._notifier is not None:
             self.station.watch(Status(self._notifier.tell).event)
@@ -184,13 +186,6 @@ class Running:
             await asyncio.wait(waits, timeout=HARDWARE_WITHIN_S)
         for pending in waits:
             pending.cancel()
-
-    def _record(self, event: str, fields: dict[str, Any]) -> None:
-        assert self._trace is not None
-        if event == "ocpp":
-            self._trace.frame(self.station.utc(), fields["dir"] == "tx", fields["data"])
-        else:
-            self._trace.event(self.station.utc(), event, **fields)
 
     def stop(self, reason: str) -> None:
         """The process should end, in good order."""

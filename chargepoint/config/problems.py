@@ -10,7 +10,15 @@ from pydantic.fields import FieldInfo
 
 from chargepoint.config.section import alternatives
 from chargepoint.config.source import Document, Place, spelled
-from chargepoint.config.wording import expected, expected_item, field_at, nearest, rendered, section_of
+from chargepoint.config.wording import (
+    expected,
+    expected_item,
+    field_at,
+    keys_of,
+    nearest,
+    rendered,
+    section_of,
+)
 
 __all__ = ["explained", "explained_flags", "in_order", "places"]
 
@@ -42,11 +50,14 @@ def places(model: type[BaseModel], error: ValidationError) -> dict[Place, str]:
     return dict(_problems(model, error))
 
 
-def in_order(found: Mapping[Place, str], document: Document) -> list[str]:
+def in_order(found: Mapping[Place, str], document: Document, *, columns: bool = False) -> list[str]:
     """One line for each place of `document` that is wrong, in the order of its lines."""
     return [
-        f"{document.name}:{document.line(place)}: {spelled(place)}: {text}"
-        for place, text in sorted(found.items(), key=lambda item: document.line(item[0]))
+        f"{document.name}:{document.line(place)}{f':{document.column(place)}' if columns else ''}: "
+        f"{spelled(place)}: {text}"
+        for place, text in sorted(
+            found.items(), key=lambda item: (document.line(item[0]), document.column(item[0]))
+        )
     ]
 
 
@@ -128,7 +139,7 @@ def _known(model: type[BaseModel], location: Place) -> Place:
             known.append(step)
         elif section is not None:
             known.append(step)
-            field = section.model_fields.get(step)
+            field = keys_of(section).get(step)
             kind = field.annotation if field else None
             section = section_of(kind) if field else None
         elif get_origin(kind) is dict:
@@ -143,5 +154,5 @@ def _siblings(model: type[BaseModel], place: Place) -> list[str]:
     section: type[BaseModel] | None = model
     for step in place[:-1]:
         if isinstance(step, str) and section is not None:
-            section = section_of(section.model_fields[step].annotation)
-    return list(section.model_fields) if section else []
+            section = section_of(keys_of(section)[step].annotation)
+    return list(keys_of(section)) if section else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,12 @@ class Scalar(str):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: its tree of dicts, lists and `Scalar`s, and the line of each place (from 1)."""
+    """One file: its tree of dicts, lists and `Scalar`s, and the line and column of each place (from 1)."""
 
     name: str
     tree: Mapping[str, Any]
     lines: Mapping[Place, int]
+    columns: Mapping[Place, int] = field(default_factory=dict)
 
     def place(self, location: Place) -> Place:
         """The innermost place of `location` that was written in the file."""
@@ -55,6 +56,10 @@ class Document:
     def line(self, location: Place) -> int:
         """The line of `location`, or of what surrounds it."""
         return self.lines.get(self.place(location), 1)
+
+    def column(self, location: Place) -> int:
+        """The column of `location`, or of what surrounds it."""
+        return self.columns.get(self.place(location), 1)
 
 
 def read(path: Path) -> Document:
@@ -71,9 +76,10 @@ def read(path: Path) -> Document:
 def parse(text: str, name: str) -> Document:
     """Read YAML text; `name` stands for the file in messages. Raises `ConfigError` like `read`."""
     lines: dict[Place, int] = {}
+    columns: dict[Place, int] = {}
     try:
         root = YAML(pure=True).compose(text)
-        tree = {} if root is None else _Builder(name, lines).build(root, ())
+        tree = {} if root is None else _Builder(name, lines, columns).build(root, ())
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError([f"{name}:{line}: holds a character that YAML forbids; remove it"]) from None
@@ -87,7 +93,7 @@ def parse(text: str, name: str) -> Document:
         tree = {}
     if not isinstance(tree, dict):
         raise ConfigError([f"{name}:1: is not a group of keys; write lines of the form `key: value`"])
-    return Document(name, tree, lines)
+    return Document(name, tree, lines, columns)
 
 
 def spelled(place: Place) -> str:
@@ -97,13 +103,14 @@ def spelled(place: Place) -> str:
 
 
 class _Builder:
-    """Turns composed nodes into a tree and notes the line of each place."""
+    """Turns composed nodes into a tree and notes the line and column of each place."""
 
-    __slots__ = ("_left", "_lines", "_name", "_open")
+    __slots__ = ("_columns", "_left", "_lines", "_name", "_open")
 
-    def __init__(self, name: str, lines: dict[Place, int]) -> None:
+    def __init__(self, name: str, lines: dict[Place, int], columns: dict[Place, int]) -> None:
         self._name = name
         self._lines = lines
+        self._columns = columns
         self._left = _MOST_NODES
         self._open: set[int] = set()
 
@@ -127,6 +134,7 @@ class _Builder:
 
     def _item(self, node: Node, place: Place) -> Any:
         self._lines[place] = node.start_mark.line + 1
+        self._columns[place] = node.start_mark.column + 1
         return self.build(node, place)
 
     def _pairs(self, node: MappingNode, place: Place) -> Iterator[tuple[str, Any]]:
@@ -142,6 +150,7 @@ class _Builder:
                 )
             first[key.value] = line
             self._lines[*place, key.value] = line
+            self._columns[*place, key.value] = key.start_mark.column + 1
             yield key.value, self.build(value, (*place, key.value))
 
     def _problem(self, node: Node, place: Place, text: str) -> ConfigError:

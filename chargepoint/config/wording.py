@@ -13,7 +13,16 @@ from pydantic.fields import FieldInfo
 
 from chargepoint.config.section import Expected, alternatives
 
-__all__ = ["expected", "expected_item", "field_at", "listed", "nearest", "rendered", "section_of"]
+__all__ = [
+    "expected",
+    "expected_item",
+    "field_at",
+    "keys_of",
+    "listed",
+    "nearest",
+    "rendered",
+    "section_of",
+]
 
 _UNITS = {
     "a": "amperes",
@@ -48,10 +57,17 @@ def expected_item(name: str, field: FieldInfo) -> str:
 def section_of(kind: Any) -> type[BaseModel] | None:
     """The model that a group or the items of a list follow, if it is one."""
     for candidate in alternatives(kind):
-        inner = get_args(candidate)[0] if get_origin(candidate) is tuple else candidate
+        inner = candidate
+        while get_origin(inner) is tuple:
+            inner = get_args(inner)[0]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             return inner
     return None
+
+
+def keys_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a group by the keys that a file spells them with."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def field_at(model: type[BaseModel], place: tuple[str | int, ...]) -> tuple[str, FieldInfo] | None:
@@ -61,9 +77,9 @@ def field_at(model: type[BaseModel], place: tuple[str | int, ...]) -> tuple[str,
     for step in place:
         if isinstance(step, int):
             continue
-        if section is None or step not in section.model_fields:
+        if section is None or (field := keys_of(section).get(step)) is None:
             return None
-        found = step, section.model_fields[step]
+        found = step, field
         section = section_of(found[1].annotation)
     return found
 

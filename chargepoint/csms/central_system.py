@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from chargepoint.csms.answers import Answer, Answers
 from chargepoint.csms.back_office import BackOffice, Reaction, Station
-from chargepoint.csms.calls import CallTimeout, NotConnected
+from chargepoint.csms.calls import CallTimeout, NotConnected, Waiting
 from chargepoint.csms.events import Listener
 from chargepoint.csms.handshake import SUBPROTOCOL, admitted, identity_of
 from chargepoint.csms.ledger import METER_VALUES_KEPT, Ledger, Transaction
@@ -131,6 +131,11 @@ class CentralSystem:
         scheme = "ws" if self._tls is None else "wss"
         return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
 
+    def use_tls(self, tls: ServerTls | None) -> None:
+        """How it listens from the next `start` on; raises `ValueError` for files that cannot be used."""
+        self._context = None if tls is None else server_context(tls)
+        self._tls = tls
+
     def set_password(self, cp: str, password: str | bytes | None) -> None:
         """What a station must show from its next connection on; None: nothing."""
         if password is None:
@@ -174,18 +179,36 @@ class CentralSystem:
         if station is None or station.link is None:
             raise NotConnected(cp)
         lost_s = 0.0
-        self._office.clock.hold()
+        waiting = Waiting(self._office.clock)
         try:
             return await station.link.ask(
                 action,
                 {} if payload is None else payload,
                 self.call_timeout_s if timeout_s is None else timeout_s,
+                waiting,
             )
         except CallTimeout as timeout:
             lost_s = timeout.waited_s
             raise
         finally:
-            self._office.clock.release(lost_s)
+            waiting.end(lost_s)
+
+    def under_way(self, cp: str, message_id: str, under_way: bool) -> None:
+        """A CALL of ours or its answer is kept back by whoever carries the frames, or is on its way again.
+
+        A stepped clock does not wait for what is kept back.
+        """
+        if (link := self._link_of(cp)) is not None:
+            link.under_way(message_id, under_way)
+
+    def lost_on_the_way(self, cp: str, message_id: str) -> None:
+        """The answer to that CALL of ours will not come: its wait ends at once, as with `CallTimeout`."""
+        if (link := self._link_of(cp)) is not None:
+            link.lost_on_the_way(message_id)
+
+    def _link_of(self, cp: str) -> StationLink | None:
+        station = self._office.stations.get(cp)
+        return None if station is None else station.link
 
     def set_answer(
         self,

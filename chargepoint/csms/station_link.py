@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from chargepoint.csms.answers import Answer
 from chargepoint.csms.back_office import BackOffice, Station
-from chargepoint.csms.calls import CallFailed, CallTimeout, NotConnected
+from chargepoint.csms.calls import CallFailed, CallTimeout, LostOnTheWay, NotConnected, Waiting
 from chargepoint.csms.events import text_without_secrets
 from chargepoint.csms.usual_answers import UsualAnswers
 from chargepoint.domain.chance import message_id
@@ -37,7 +37,7 @@ class StationLink(UsualAnswers):
         self.socket = socket
         self._seed = seed
         self._reply = ""  # what the package answers to the CALL in hand
-        self._awaited: tuple[str, asyncio.Future[CallResult | CallError]] | None = None
+        self._awaited: tuple[str, asyncio.Future[CallResult | CallError], Waiting] | None = None
 
     async def start(self) -> None:
         """Answer frames until the socket is gone; raises `ConnectionClosed` then."""
@@ -151,7 +151,7 @@ class StationLink(UsualAnswers):
     def _complain(self, message: str) -> None:
         self.office.emit("error", self.id, message=text_without_secrets(message)[:_MESSAGE_CUT])
 
-    async def ask(self, action: str, payload: Any, timeout_s: float) -> dict[str, Any]:
+    async def ask(self, action: str, payload: Any, timeout_s: float, waiting: Waiting) -> dict[str, Any]:
         """Send a CALL as given, valid or not, after those asked for before; returns the answer's payload.
 
         Raises `CallFailed`, `CallTimeout` after `timeout_s` from the sending on, `NotConnected`. The
@@ -163,11 +163,13 @@ class StationLink(UsualAnswers):
             unique_id = message_id(self._seed, f"csms/{self.id}", 0, self.station.calls)
             self.station.calls += 1
             future: asyncio.Future[CallResult | CallError] = asyncio.get_running_loop().create_future()
-            self._awaited = (unique_id, future)
+            self._awaited = (unique_id, future, waiting)
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._transmit(Call(unique_id, action, payload).to_json())
                     answer = await future
+            except LostOnTheWay:
+                raise CallTimeout(action, 0.0) from None
             except TimeoutError:
                 raise CallTimeout(action, timeout_s) from None
             except ConnectionClosed:
@@ -175,6 +177,16 @@ class StationLink(UsualAnswers):
             finally:
                 self._awaited = None
         return await self._result(action, answer)
+
+    def under_way(self, unique_id: str, under_way: bool) -> None:
+        """Whether something real happens for that CALL of ours."""
+        if self._awaited is not None and self._awaited[0] == unique_id:
+            self._awaited[2].hold(under_way)
+
+    def lost_on_the_way(self, unique_id: str) -> None:
+        """The answer to that CALL of ours will not come."""
+        if self._awaited is not None and self._awaited[0] == unique_id and not self._awaited[1].done():
+            self._awaited[1].set_exception(LostOnTheWay())
 
     async def _result(self, action: str, answer: CallResult | CallError) -> dict[str, Any]:
         if isinstance(answer, CallError):

@@ -81,7 +81,11 @@ class StationTime:
         """The central system says it is `utc` now; True if that moved the station's time."""
         if not self.follow or abs(utc - self.utc()) <= STEP_S:
             return False
-        self.offset_s = utc - self.clock.now()
+        self.shift(utc - self.utc())
+        return True
+
+    def shift(self, by_s: float) -> None:
+        """Set the station's clock forward, or back for a negative number."""
+        self.offset_s += by_s
         for moment in tuple(self._moments or ()):
             moment.arm()
-        return True

@@ -254,6 +254,8 @@ class Outbox:
             self._forget_timer()
         else:
             self._records.remove(record)
+        if not self._records:
+            self._records = None  # an empty deque holds 760 bytes
         self._store.delete(RECORD, record.key)
 
     # --- emptying -----------------------------------------------------------------------------------

@@ -102,7 +102,17 @@ class Observer(Protocol):
 class Outstanding:
     """Our CALL that waits for its answer."""
 
-    __slots__ = ("action", "failed", "message_id", "replied", "sent_at", "timer", "wanted_at")
+    __slots__ = (
+        "action",
+        "failed",
+        "held",
+        "message_id",
+        "replied",
+        "sent_at",
+        "timer",
+        "timeout_s",
+        "wanted_at",
+    )
 
     def __init__(
         self,
@@ -110,12 +120,15 @@ class Outstanding:
         action: str,
         replied: Callable[[Any], None],
         failed: Callable[[CallFailed], None],
+        timeout_s: float,
     ) -> None:
         self.message_id = message_id
         self.action = action
         self.replied = replied
         self.failed = failed
+        self.timeout_s = timeout_s
         self.timer: Timer | None = None
+        self.held = True  # the station's clock waits for it
         self.sent_at = self.wanted_at = 0.0  # on `wire`, for the observer
 
 
@@ -206,19 +219,32 @@ class Session:
     ) -> str:
         """Send a CALL and return its id; exactly one of the callbacks comes, in a turn, before `close`."""
         assert self.free
-        outstanding = Outstanding(self._next_id(), action, replied, failed)
+        outstanding = Outstanding(self._next_id(), action, replied, failed, timeout_s)
         self.outstanding = outstanding
         self._clock.hold()
         now = self._wire.now()
-        outstanding.timer = self._wire.call_at(
-            now + timeout_s, lambda: self._timed_out(outstanding, timeout_s)
-        )
+        outstanding.timer = self._wire.call_at(now + timeout_s, lambda: self._timed_out(outstanding))
         if self.observer is not None:
             outstanding.sent_at = now
             outstanding.wanted_at = wanted_at if wanted_at > self._clear_since else now
             self.observer.called(action)
         self._send(frames.call(outstanding.message_id, action, payload))
         return outstanding.message_id
+
+    def wait_by_clock(self, message_id: str) -> None:
+        """Nothing real is under way for this CALL: its patience is the station's own time from now on.
+
+        For whoever meddles with the line and knows that the answer is lost or late.
+        """
+        outstanding = self.outstanding
+        if outstanding is None or outstanding.message_id != message_id or not outstanding.held:
+            return
+        outstanding.held = False
+        if outstanding.timer is not None:
+            outstanding.timer.cancel()
+        due = self._clock.now() + outstanding.timeout_s
+        outstanding.timer = self._clock.call_at(due, lambda: self._timed_out(outstanding))
+        self._clock.release()
 
     def receive(self, data: bytes | str) -> None:
         """One text message from the other side; call it inside a turn."""
@@ -310,10 +336,11 @@ class Session:
             self._observe(outstanding, None)
         outstanding.replied(result.payload)
 
-    def _timed_out(self, outstanding: Outstanding, timeout_s: float) -> None:
+    def _timed_out(self, outstanding: Outstanding) -> None:
         if outstanding is self.outstanding:
+            waited_s = outstanding.timeout_s
             with self._turn:
-                self._fail(CallFailed(TIMEOUT, f"no answer within {timeout_s:g} s"), lost_s=timeout_s)
+                self._fail(CallFailed(TIMEOUT, f"no answer within {waited_s:g} s"), lost_s=waited_s)
 
     def _fail(self, error: CallFailed, lost_s: float = 0.0) -> None:
         outstanding = self.outstanding
@@ -332,7 +359,8 @@ class Session:
 
     def _finished(self, outstanding: Outstanding, lost_s: float = 0.0) -> None:
         self.outstanding = None
-        self._clock.release(lost_s)
+        if outstanding.held:
+            self._clock.release(lost_s)
         if outstanding.timer is not None:
             outstanding.timer.cancel()
 

@@ -2,7 +2,7 @@
 
 The `sh` blocks of each page are typed into a shell one after the other, in an empty folder. Only what a
 test cannot have is adapted: the address of the central system of the examples, an end for what runs until
-Ctrl-C, and a faster clock for the demonstration. A `make` word is not run again, which would make this very
+Ctrl-C or for minutes, smaller fleets, and a faster clock for the demonstration. A `make` word is not run again, which would make this very
 test run itself; instead its recipe must be a command that is tested elsewhere.
 """
 
@@ -84,6 +84,10 @@ def bounded(command: str, url: str, controls: Mapping[str, str]) -> str:
         command = command.replace(example, free)
     if command == "chargepoint demo" or command.startswith("chargepoint demo "):
         return f"{re.sub(r' --speed [0-9]+', '', command)} --speed 1000"
+    if command.startswith("chargepoint fleet run ") and "--control" not in command:
+        fewer = re.sub(r"--count [0-9]+", "--count 20", command)
+        quicker = re.sub(r"--for [0-9]+m", "--for 3m --clock x60", fewer)
+        return re.sub(r"--for [0-9]+h", "--for 30m", quicker)
     if command.startswith("chargepoint run ") and "--for" not in command and "--control" not in command:
         return f"{command} --for {'3m' if '--clock x60' in command else '2s'}"
     return command
@@ -102,7 +106,7 @@ def test_every_command_works(page: Path, tmp_path: Path) -> None:
     folder.mkdir()
     path = put_on_path(tmp_path / "bin")
     controls = {example: f"http://127.0.0.1:{refusing_port()}" for example in EXAMPLE_CONTROLS}
-    with Program("csms", "--port=0", "--json", cwd=tmp_path) as csms:
+    with Program("csms", "--port=0", "--json", "--quiet", cwd=tmp_path) as csms:
         url = json.loads(csms.until('"ready"'))["url"]
         for command in commands(page):
             words = shlex.split(command.splitlines()[0])
