@@ -4,6 +4,9 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Without its compiled modules each of hundreds of processes, and each look for tests, takes seconds more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
 .PHONY: help run test test-fast conformance check format interop bench bench-fleet campaign soak soak-fleet docs clean
 
@@ -44,7 +47,7 @@ bench-fleet: $(READY) ## measurements of whole fleets, against as many stations 
 	@$(BIN)/python -m pytest tests/bench/fleet -m bench -s --timeout=0 $(ARGS)
 
 campaign: $(READY) ## long random searches: minutes to an hour
-	@CAMPAIGN=1 $(BIN)/python -m pytest tests -m 'campaign or hypothesis' -n 2 --timeout=0 $(ARGS)
+	@CAMPAIGN=1 $(BIN)/python -m pytest tests -m 'campaign or hypothesis or search' -n 2 --timeout=0 $(ARGS)
 
 soak: $(READY) ## hours of running under faults
 	@$(BIN)/python -m pytest tests -m soak -s --timeout=0 $(ARGS)

@@ -293,7 +293,8 @@ class WebSocketLink:
         self._connecting_since = self._wire.now()
         self._clock.hold()
         self._timer = self._wire.call_at(self._wire.now() + self._connect_timeout_s, self._timed_out)
-        self._task = asyncio.get_running_loop().create_task(self._open(parse_uri(url or self._settings.url)))
+        uri = self._settings.uri if url is None else parse_uri(url)
+        self._task = asyncio.get_running_loop().create_task(self._open(uri))
 
     async def _open(self, uri: WebSocketURI) -> None:
         """Bring up name, TCP and TLS; from there on the connection reports by itself."""
@@ -353,7 +354,7 @@ class WebSocketLink:
             )
 
     def _timed_out(self) -> None:
-        uri = parse_uri(self._settings.url)
+        uri = self._settings.uri
         connected = self._connection is not None and self._connection.connected
         what = "the WebSocket handshake" if connected else "the connection"
         self.failed(link_errors.timed_out(f"{uri.host}:{uri.port}", what))
@@ -411,7 +412,7 @@ class WebSocketLink:
         parts = urlsplit(error.location)
         scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
         target = urlunsplit(parts._replace(scheme=scheme))
-        old = parse_uri(self._settings.url)
+        old = self._settings.uri
         try:
             new = parse_uri(target)
         except (InvalidURI, ValueError):

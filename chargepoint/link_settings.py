@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from websockets.exceptions import InvalidURI
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI, parse_uri
 
 from chargepoint.errors import ConfigError
 
@@ -58,6 +58,7 @@ class LinkSettings:
     tls: TlsSettings = TlsSettings()
     proxy: str | None = field(default="auto", repr=False)  # its URL may carry a password
     source: str | None = None  # the local address to connect from; None: whichever the system takes
+    uri: WebSocketURI = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -71,6 +72,7 @@ class LinkSettings:
             raise ConfigError(
                 ["the URL of the central system must not contain a password: use authorization_key"]
             )
+        object.__setattr__(self, "uri", uri)
 
     def authorization(self) -> str | None:
         """The HTTP Basic header of security profiles 1 and 2, else None (OCPP 1.6-J §6.2.2)."""

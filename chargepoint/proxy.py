@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import NoReturn
 
 from websockets.exceptions import InvalidProxy
@@ -70,6 +71,7 @@ def _refused(where: str, status: list[bytes]) -> NoReturn:
     raise LinkError("refused", f"{where} does not let us through ({said}): check the proxy setting")
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """True if `host` is this machine itself, so that no proxy leads there."""
     try:

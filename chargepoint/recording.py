@@ -23,8 +23,8 @@ Perform = Callable[[Mapping[str, Any]], "Reply | Awaitable[Reply]"]
 class Recording:
     """Writes all that happens at `station` to `trace`, from now on.
 
-    The first record describes the station. Pilot, plug, contactor, lock and faults of a connector are recorded
-    as they change and before what the station makes of it, with the meter beside them.
+    The first record describes the station. Pilot, plug, contactor, lock and faults of a connector are
+    recorded as they change and before what the station makes of it, with the meter beside them.
     """
 
     __slots__ = ("_ears", "_station", "_trace")
@@ -35,7 +35,8 @@ class Recording:
         self._ears = [_Ear(self, n, evse) for n, evse in enumerate(station.evses, 1)]
         trace.event(station.utc(), "recording", **_description(station))
         station.watch(self._heard)
-        self._listen()
+        station.recorder = self
+        self.software_started()
 
     def performing(self, perform: Perform) -> Perform:
         """`perform` with a record of each verb before it is done, and one more if it was refused."""
@@ -60,6 +61,7 @@ class Recording:
     def close(self) -> None:
         """Stop listening; the trace stays open."""
         self._station.unwatch(self._heard)
+        self._station.recorder = None
         for ear in self._ears:
             ear.let_go()
 
@@ -70,18 +72,23 @@ class Recording:
         self.tell(event, fields)
         if event == "transaction":
             self._ears[fields["connector"] - 1].meter()
-        self._listen()
 
-    def _listen(self) -> None:
-        """The protocol part takes the place of the listener anew at each start of its software."""
+    # --- station.Recorder ---------------------------------------------------------------------------
+
+    def software_started(self) -> None:
+        """It took the place of the hardware's listener."""
         for ear in self._ears:
             ear.take_place()
+
+    def card_shown(self, id_tag: str, connector_id: int | None) -> None:
+        """Written down before anybody decides about it."""
+        self.tell("card", {"id_tag": id_tag, "connector": connector_id})
 
 
 class _Ear:
     """Stands before the listener of one connector and writes down what changed."""
 
-    __slots__ = ("_evse", "_inner", "_known", "_n", "_recording")
+    __slots__ = ("_evse", "_inner", "_known", "_n", "_read", "_recording")
 
     def __init__(self, recording: Recording, n: int, evse: Evse) -> None:
         self._recording = recording
@@ -89,6 +96,7 @@ class _Ear:
         self._evse = evse
         self._inner: EvseListener | None = None
         self._known = _state(evse)
+        self._read: dict[str, Any] = {}
 
     def take_place(self) -> None:
         if self._evse.listener is not self and self._evse.listener is not None:
@@ -114,16 +122,16 @@ class _Ear:
         except DeviceError:
             return
         soc = {} if reading.soc_percent is None else {"soc_percent": round(reading.soc_percent, 3)}
-        self._recording.tell(
-            "meter",
-            {
-                "connector": self._n,
-                "energy_wh": round(reading.energy_wh, 3),
-                "power_w": round(reading.power_w, 1),
-                "current_a": [round(current, 3) for current in reading.current_a],
-                **soc,
-            },
-        )
+        fields = {
+            "connector": self._n,
+            "energy_wh": round(reading.energy_wh, 3),
+            "power_w": round(reading.power_w, 1),
+            "current_a": [round(current, 3) for current in reading.current_a],
+            **soc,
+        }
+        if fields != self._read:
+            self._read = fields
+            self._recording.tell("meter", fields)
 
 
 def _state(evse: Evse) -> dict[str, dict[str, Any]]:

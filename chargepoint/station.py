@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any
+from typing import Any, Protocol
 
 from chargepoint.certificates import KEY_STORE
 from chargepoint.config import DriverConfig, StationConfig
@@ -62,6 +62,16 @@ Listener = Callable[["Station", str, dict[str, Any]], None]
 
 ORDERLY_END_S = 5.0
 RESET_WITHIN_S = 60.0
+
+
+class Recorder(Protocol):
+    """Who writes down what happens before the station makes anything of it."""
+
+    def software_started(self) -> None:
+        """The protocol part listens to the hardware, anew after each restart."""
+
+    def card_shown(self, id_tag: str, connector_id: int | None) -> None:
+        """A card at a reader; None: at the station's own."""
 
 
 class StationType:
@@ -253,6 +263,7 @@ class Station:
         "outside",
         "overrides",
         "readers",
+        "recorder",
         "site",
         "store",
         "type",
@@ -282,6 +293,7 @@ class Station:
         self._refusal: str | None = None  # the kind of failure already explained
         self.leave: Callable[[], None] | None = None  # ends this process, which something starts again
         self.failed_attempts = 0
+        self.recorder: Recorder | None = None
         self.overrides: dict[str, dict[str, str]] = {}  # answers a script decided, kept over restarts
         self.evses = self._open_evses()
         self.readers = self._open_readers()
@@ -409,6 +421,7 @@ class Station:
         charge_point.connectors.faults = self._all_faults()
         if self.site is not None:
             charge_point.connectors.site = self.site.limit
+        charge_point.tells_frames = bool(self._watchers)
         charge_point.overrides = self.overrides or None
         charge_point.on_restart = self.restart
         charge_point.on_proven = self._proven
@@ -426,6 +439,7 @@ class Station:
         """Tell `watcher` everything that happens from now on."""
         self._watchers = (*self._watchers, watcher)
         self.charge_point.listen(self._notify)
+        self.charge_point.tells_frames = True
 
     def unwatch(self, watcher: Watcher) -> None:
         """Tell `watcher` nothing more."""
@@ -474,6 +488,8 @@ class Station:
             if recovered is not None:
                 self.charge_point.security_events.store_recovered()
             self.charge_point.start()
+            if self.recorder is not None:
+                self.recorder.software_started()
             self._renew_settings()
         if self.site is not None:
             self.site.start()
@@ -589,8 +605,8 @@ class Station:
 
     def tag_presented(self, id_tag: str, connector_id: int | None) -> None:
         """A card at a reader; `connector_id` None: the station chooses."""
-        for watcher in self._watchers:
-            watcher("card", {"id_tag": id_tag, "connector": connector_id})
+        if self.recorder is not None:
+            self.recorder.card_shown(id_tag, connector_id)
         if not self._silent:
             with self.charge_point.turn:
                 self.charge_point.connectors.reception.tag_presented(id_tag, connector_id)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import struct
 from os import urandom
 from typing import Protocol, cast
 
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import OPEN
-from websockets.typing import Subprotocol
+from websockets.protocol import OPEN, Side
+from websockets.protocol import Protocol as WebSocketProtocol
 from websockets.uri import WebSocketURI
+from websockets.utils import generate_key
 
 from chargepoint import link_errors
 from chargepoint.errors import LinkError
+from chargepoint.handshake import LOGGER, agrees, handshake, handshake_error, request_bytes
 from chargepoint.link_settings import LinkSettings
 from chargepoint.tls import check_server_name, trust_anchor
 from hal.api import Clock, Timer
@@ -27,15 +26,15 @@ try:
 except ImportError:  # no wheel for this machine
     from websockets.utils import apply_mask
 
-SUBPROTOCOL = Subprotocol("ocpp1.6")
-
 _HEAD = b"HTTP/1."
+_END_OF_HEAD = b"\r\n\r\n"
 _MAX_HEAD = 64 * 1024
-_LOGGER = logging.getLogger("chargepoint.websocket")
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: closing sends RST
 
 
 _WHOLE_TEXT = 0x80 | Opcode.TEXT
+_WHOLE_PING = 0x80 | Opcode.PING
+_WHOLE_PONG = 0x80 | Opcode.PONG
 
 
 class ConnectionOwner(Protocol):
@@ -57,33 +56,15 @@ class ConnectionOwner(Protocol):
         """A whole binary message."""
 
 
-def handshake(settings: LinkSettings, uri: WebSocketURI, max_size: int) -> tuple[ClientProtocol, bytes]:
-    """A protocol in its opening state and the request it waits to have answered."""
-    protocol = ClientProtocol(uri, subprotocols=[SUBPROTOCOL], max_size=max_size, logger=_LOGGER)
-    # At level DEBUG the library logs headers and frames, and with them passwords and keys.
-    protocol.debug = False
-    request = protocol.connect()
-    if authorization := settings.authorization():
-        request.headers["Authorization"] = authorization
-    return protocol, request.serialize()
-
-
-def handshake_error(protocol: ClientProtocol) -> LinkError | None:
-    """What was wrong with the 101 answer that `protocol` received; None if nothing was."""
-    if protocol.handshake_exc is not None:
-        return link_errors.from_handshake(cast(InvalidHandshake, protocol.handshake_exc))
-    return None if protocol.subprotocol == SUBPROTOCOL else link_errors.no_subprotocol()
-
-
-def _text_frame(data: bytes) -> bytes:
-    """A masked text frame (RFC 6455 §5.2, §5.3), in half the time the library takes."""
+def _frame(kind: int, data: bytes) -> bytes:
+    """A masked whole frame (RFC 6455 §5.2, §5.3), in half the time the library takes."""
     length, mask = len(data), urandom(4)
     if length < 126:
-        head = bytes((_WHOLE_TEXT, 0x80 | length))
+        head = bytes((kind, 0x80 | length))
     elif length < 65536:
-        head = struct.pack("!BBH", _WHOLE_TEXT, 0x80 | 126, length)
+        head = struct.pack("!BBH", kind, 0x80 | 126, length)
     else:
-        head = struct.pack("!BBQ", _WHOLE_TEXT, 0x80 | 127, length)
+        head = struct.pack("!BBQ", kind, 0x80 | 127, length)
     return b"".join((head, mask, apply_mask(data, mask)))
 
 
@@ -104,6 +85,8 @@ class WebSocketConnection(asyncio.Protocol):
         "_gone",
         "_head",
         "_interval_s",
+        "_key",
+        "_max_size",
         "_message_opcode",
         "_owner",
         "_pinging",
@@ -113,6 +96,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_timer",
         "_transport",
         "_unread",
+        "_uri",
         "_wire",
     )
 
@@ -128,10 +112,14 @@ class WebSocketConnection(asyncio.Protocol):
     ) -> None:
         self._owner: ConnectionOwner | None = owner
         self._settings = settings
+        self._uri = uri
+        self._max_size = max_size
         self._wire = wire
         self._pong_timeout_s = pong_timeout_s
-        self._protocol, request = handshake(settings, uri, max_size)
-        self._head: bytes | None = request  # first what to send, then what came back; None once open
+        self._protocol: WebSocketProtocol | None = None  # only while there is anything but short messages
+        self._key = generate_key()
+        # First what to send, then what came back; None once open.
+        self._head: bytes | None = request_bytes(settings, uri, self._key)
         self._transport: asyncio.Transport | None = None
         self._timer: Timer | None = None
         self._interval_s = 0
@@ -154,10 +142,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def send_text(self, data: bytes) -> None:
         """Send one text message; on a connection that is closing it is forgotten."""
-        transport = self._transport
-        if self._protocol.state is OPEN and transport is not None and not transport.is_closing():
-            # Straight to the transport: there are no extensions, and whatever else was to be sent is flushed.
-            transport.write(_text_frame(data))
+        self._send(_WHOLE_TEXT, data)
 
     def keep_alive(self, interval_s: int) -> None:
         """Ping each `interval_s` from now on, 0 = never; a pong that does not come aborts the connection."""
@@ -175,9 +160,9 @@ class WebSocketConnection(asyncio.Protocol):
     def close(self, code: int, within_s: float) -> None:
         """Say goodbye and end the TCP connection when the server has answered, or after `within_s`."""
         self._owner = None
-        if self._protocol.state is OPEN:
-            self._protocol.send_close(code)
-        self._flush()
+        if self._is_open:
+            self._library().send_close(code)
+            self._flush()
         self._cancel_timer()
         if self._transport is not None:
             self._timer = self._wire.call_at(self._wire.now() + within_s, self.abort)
@@ -210,7 +195,7 @@ class WebSocketConnection(asyncio.Protocol):
         if (tls := transport.get_extra_info("ssl_object")) is not None:
             try:
                 # Before the first byte is sent: the request may carry the password.
-                check_server_name(tls.getpeercert(), self._protocol.uri.host, self._settings.tls)
+                check_server_name(tls.getpeercert(), self._uri.host, self._settings.tls)
             except LinkError as error:
                 self._fail(error)
                 return
@@ -221,34 +206,36 @@ class WebSocketConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._head is not None:
             data = self._handshake_received(data) if self._owner is not None else b""
-        elif self._is_whole(data):
-            self._message_received(Opcode.TEXT, data[2:])
-            return
         if not data:
             return
-        self._unread += len(data)
-        self._protocol.receive_data(data)
-        if self._head is not None:
-            self._unread -= data.index(b"\r\n\r\n") + 4
-            if not self._open():
+        if self._is_whole(data):
+            if data[0] == _WHOLE_TEXT:
+                self._message_received(Opcode.TEXT, data[2:])
                 return
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame):
-                self._unread -= _size(len(event.data))
-                self._frame_received(event)
-            else:  # the library holds on to its handshake: more than 1 KiB a connection in headers
-                event.headers.clear()
+            if data[0] == _WHOLE_PONG:
+                self._pong_received()
+                return
+        protocol = self._library()
+        self._unread += len(data)
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            assert isinstance(event, Frame)
+            self._unread -= _size(len(event.data))
+            self._frame_received(event)
         self._flush()
-        if self._owner is not None and self._protocol.state is not OPEN:
-            self._lose(self._why_closed())
+        if protocol.state is not OPEN:
+            if self._owner is not None:
+                self._lose(self._why_closed(protocol))
+        elif not self._unread and self._fragments is None:
+            self._protocol = None  # it holds 1.5 KB, and knows nothing that the next one has to know
 
     def eof_received(self) -> None:
         if self._owner is None:
-            self._protocol.receive_eof()
-        elif self._head is not None:
-            self._fail(link_errors.closed_early(self._protocol.uri))
+            return
+        if self._head is not None:
+            self._fail(link_errors.closed_early(self._uri))
         else:
-            self._protocol.receive_eof()
+            self._library().receive_eof()
             self._lose("the central system closed the connection without a close frame")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -260,49 +247,61 @@ class WebSocketConnection(asyncio.Protocol):
         if owner is None:
             return
         if self._head is not None:
-            uri = self._protocol.uri
+            uri = self._uri
             owner.failed(link_errors.from_exception(exc, uri) if exc else link_errors.closed_early(uri))
         else:
             owner.lost(f"the connection broke ({exc or 'closed'})")
 
+    @property
+    def _is_open(self) -> bool:
+        """The handshake is over, and neither side has said goodbye."""
+        return self._head is None and (self._protocol is None or self._protocol.state is OPEN)
+
+    def _library(self) -> WebSocketProtocol:
+        """The library's reading of the open connection, where it is not plain."""
+        if self._protocol is None:
+            self._protocol = WebSocketProtocol(Side.CLIENT, max_size=self._max_size, logger=LOGGER)
+            self._protocol.debug = False  # at level DEBUG it logs frames, and with them passwords and keys
+        return self._protocol
+
     def _is_whole(self, data: bytes) -> bool:
-        """One short text message and nothing else, as most of what comes is: no need to parse it."""
-        return (
-            len(data) >= 2
-            and data[0] == _WHOLE_TEXT
-            and data[1] == len(data) - 2 < 126
-            and not self._unread
-            and self._fragments is None
-            and self._protocol.state is OPEN
-        )
+        """One short frame and nothing else, as most of what comes is: no need for the library."""
+        return self._protocol is None and len(data) >= 2 and data[1] == len(data) - 2 < 126
 
     def _handshake_received(self, data: bytes) -> bytes:
-        """Gather the answer's head; returns it once it may be a WebSocket handshake.
+        """Gather the answer's head and judge it; returns what follows it on an open connection.
 
-        Other answers are judged here, as soon as their head is there: the library would wait for a body that
-        a server may never send, and refuses HTTP/1.0.
+        Answers that are no WebSocket handshake are judged as soon as their head is there: the library would
+        wait for a body that a server may never send, and refuses HTTP/1.0.
         """
         assert self._head is not None
-        head = self._head = self._head + data
-        complete = b"\r\n\r\n" in head or len(head) > _MAX_HEAD
-        if not complete and head.startswith(_HEAD[: len(head)]):
-            return b""
-        error = link_errors.from_response(head, self._protocol.uri)
-        if error is None:
-            return head
-        self._fail(error)
-        return b""
-
-    def _open(self) -> bool:
-        """Judge the 101 answer; returns whether the connection is open."""
         assert self._owner is not None
-        error = handshake_error(self._protocol)
+        received = self._head = self._head + data
+        complete = _END_OF_HEAD in received or len(received) > _MAX_HEAD
+        if not complete and received.startswith(_HEAD[: len(received)]):
+            return b""
+        error = link_errors.from_response(received, self._uri)
+        end = received.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if error is None and not agrees(received[:end], self._key):
+            error = self._look_closer(received)
         if error is not None:
             self._fail(error)
-            return False
+            return b""
         self._head = None
         self._owner.opened()
-        return True
+        return received[end:]
+
+    def _look_closer(self, received: bytes) -> LinkError | None:
+        """What the library has against an unusual 101 answer."""
+        protocol, _ = handshake(self._settings, self._uri, self._max_size)
+        protocol.key = self._key
+        protocol.receive_data(received)
+        error = handshake_error(protocol)
+        if error is not None and protocol.state is OPEN:  # the server believes that it is one
+            protocol.send_close(CloseCode.PROTOCOL_ERROR)
+            if self._transport is not None:
+                self._transport.write(b"".join(protocol.data_to_send()))
+        return error
 
     def _frame_received(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
@@ -317,9 +316,8 @@ class WebSocketConnection(asyncio.Protocol):
             if frame.fin:
                 message, self._fragments = bytes(self._fragments), None
                 self._message_received(self._message_opcode, message)
-        elif frame.opcode is Opcode.PONG and self._awaiting_pong and self._pinging is None:
-            self._awaiting_pong = False
-            self._next_ping()
+        elif frame.opcode is Opcode.PONG:
+            self._pong_received()
 
     def _message_received(self, opcode: Opcode, data: bytes) -> None:
         if self._owner is None:
@@ -329,17 +327,18 @@ class WebSocketConnection(asyncio.Protocol):
         else:
             self._owner.binary_received(data)
 
-    def _why_closed(self) -> str:
-        protocol = self._protocol
+    def _pong_received(self) -> None:
+        if self._awaiting_pong and self._pinging is None:
+            self._awaiting_pong = False
+            self._next_ping()
+
+    def _why_closed(self, protocol: WebSocketProtocol) -> str:
         if protocol.parser_exc is not None:
             return f"the central system broke the WebSocket protocol: {protocol.parser_exc}"
         return f"closed by the central system: {protocol.close_rcvd}"
 
     def _fail(self, error: LinkError) -> None:
         owner, self._owner = self._owner, None
-        if self._protocol.state is OPEN:  # answered with 101, but without our subprotocol
-            self._protocol.send_close(CloseCode.PROTOCOL_ERROR)
-            self._flush()
         if self._transport is not None:
             self._transport.close()
         if owner is not None:
@@ -352,8 +351,15 @@ class WebSocketConnection(asyncio.Protocol):
         if owner is not None:
             owner.lost(reason)
 
+    def _send(self, kind: int, data: bytes) -> None:
+        """Straight to the transport: there are no extensions, and whatever else was to be sent is flushed."""
+        transport = self._transport
+        if self._is_open and transport is not None and not transport.is_closing():
+            transport.write(_frame(kind, data))
+
     def _flush(self) -> None:
-        data = b"".join(self._protocol.data_to_send())
+        """Send what the library wants sent."""
+        data = b"".join(self._protocol.data_to_send()) if self._protocol is not None else b""
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -364,8 +370,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._timer = clock.call_at(clock.now() + self._interval_s, self._ping)
 
     def _ping(self) -> None:
-        self._protocol.send_ping(b"")
-        self._flush()
+        self._send(_WHOLE_PING, b"")
         self._awaiting_pong = True
         clock = self._pinging or self._wire
         self._timer = clock.call_at(clock.now() + self._pong_timeout_s, self._pong_missing)

@@ -43,7 +43,7 @@ class _Timers:
     def add(self, when: float, action: Callable[[], None]) -> _Entry:
         entry = _Entry(action, self)
         heapq.heappush(self._heap, (when, next(self._order), entry))
-        if self.cancelled > 1000 and self.cancelled * 3 > len(self._heap):
+        if self.cancelled > 250 and self.cancelled * 5 > len(self._heap):
             self._heap = [item for item in self._heap if item[2].action is not None]
             heapq.heapify(self._heap)
             self.cancelled = 0

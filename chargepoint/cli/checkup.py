@@ -20,10 +20,10 @@ from websockets.uri import parse_uri
 
 from chargepoint import link_errors
 from chargepoint.errors import LinkError
+from chargepoint.handshake import handshake, handshake_error
 from chargepoint.link_settings import LinkSettings
 from chargepoint.proxy import choose_proxy, open_tunnel
 from chargepoint.tls import check_server_name, shared_context
-from chargepoint.websocket import handshake, handshake_error
 
 Result = Literal["ok", "warn", "FAIL", "skip"]
 

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from chargepoint.actions import Actions, Reply
+from chargepoint.actions import Reply
 from chargepoint.cli.running import say
 from chargepoint.control import PROTOCOL_VERSION, Command
 from chargepoint.errors import ConfigError
+from chargepoint.recording import Perform
 from chargepoint.station import Station
 
 if TYPE_CHECKING:

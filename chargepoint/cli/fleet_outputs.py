@@ -66,7 +66,7 @@ class Outputs:
         if self.report is not None and not available():
             problems.append(f"--report needs matplotlib: {REMEDY}")
         for flag, path in (("--junit", self.junit), ("--json", self.json), ("--report", self.report)):
-            if path is not None and (problem := _unwritable(path)):
+            if path is not None and (problem := unwritable(path)):
                 problems.append(f"{flag} {path}: {problem}")
         if self.csv is not None and self.csv.exists() and not self.csv.is_dir():
             problems.append(f"--csv {self.csv}: it is a file; name a folder")
@@ -142,7 +142,7 @@ def outcome_of(run: Run[Any], snapshot: Snapshot) -> Outcome:
     )
 
 
-def _unwritable(path: Path) -> str | None:
+def unwritable(path: Path) -> str | None:
     if path.is_dir():
         return "it is a folder; name a file"
     if not path.parent.is_dir():

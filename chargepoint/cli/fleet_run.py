@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,12 @@ def check_descriptors(run: Run[Any], force: bool) -> None:
     say(f"warning: {problem}")
 
 
+def _why(ledger: Ledger) -> str:
+    causes = Counter(entry.note for entry in ledger.missing() if entry.note)
+    told = "; ".join(f"{count} x {cause}" for cause, count in causes.most_common(3))
+    return f" ({told})" if told else ""
+
+
 def summary(run: Run[Any], snapshot: Snapshot) -> list[str]:
     """What became of it, for a person."""
     totals = run.ledger.totals()
@@ -197,7 +204,7 @@ def summary(run: Run[Any], snapshot: Snapshot) -> list[str]:
         f"{snapshot.planned} stations planned, {snapshot.started} started, {run.fleet.accepted} "
         "accepted by the central system.",
         f"{totals.made} transactions: {totals.delivered} ended and acknowledged, {totals.missing} not "
-        f"(wholly) acknowledged, {totals.doubled} doubled.",
+        f"(wholly) acknowledged{_why(run.ledger)}, {totals.doubled} doubled.",
         f"{snapshot.sent} messages sent, {snapshot.failed} failed"
         + "".join(f", {count} x {kind}" for kind, count in snapshot.errors.most_common(5))
         + f"; {snapshot.received} received; {snapshot.reconnects} reconnects.",

@@ -36,6 +36,10 @@ COMMANDS: Mapping[str, _Lazy] = {
     "fleet": _Lazy(
         "chargepoint.cli.fleet:fleet", "Run thousands of stations with drivers; check a fleet's file."
     ),
+    "scenario": _Lazy(
+        "chargepoint.cli.scenario:scenario",
+        "Run charging stories with a verdict; play a recorded station again.",
+    ),
     "csms": _Lazy(
         "chargepoint.cli.csms:csms", "Run the embedded central system on its own, for any station."
     ),

@@ -51,13 +51,14 @@ def places(model: type[BaseModel], error: ValidationError) -> dict[Place, str]:
 
 
 def in_order(found: Mapping[Place, str], document: Document, *, columns: bool = False) -> list[str]:
-    """One line for each place of `document` that is wrong, in the order of its lines."""
+    """One line for each place of `document` that is wrong, in the order of its lines; or with `columns`."""
+
+    def where(place: Place) -> tuple[int, ...]:
+        return (document.line(place), *((document.column(place),) if columns else ()))
+
     return [
-        f"{document.name}:{document.line(place)}{f':{document.column(place)}' if columns else ''}: "
-        f"{spelled(place)}: {text}"
-        for place, text in sorted(
-            found.items(), key=lambda item: (document.line(item[0]), document.column(item[0]))
-        )
+        f"{document.name}:{':'.join(map(str, where(place)))}: {spelled(place)}: {text}"
+        for place, text in sorted(found.items(), key=lambda item: where(item[0]))
     ]
 
 

@@ -18,7 +18,8 @@ class CallTimeout(CallFailed):
     """No answer in time; a later one is ignored."""
 
     def __init__(self, action: str, waited_s: float) -> None:
-        super().__init__("timeout", f"no answer to {action} within {waited_s:g} s")
+        lost = "was lost on the way" if not waited_s else f"did not come within {waited_s:g} s"
+        super().__init__("timeout", f"the answer to {action} {lost}")
         self.waited_s = waited_s
 
 

@@ -131,6 +131,11 @@ class CentralSystem:
         scheme = "ws" if self._tls is None else "wss"
         return f"{scheme}://[{host}]:{self._port}" if ":" in host else f"{scheme}://{host}:{self._port}"
 
+    @property
+    def tls(self) -> ServerTls | None:
+        """How it listens; None: without TLS."""
+        return self._tls
+
     def use_tls(self, tls: ServerTls | None) -> None:
         """How it listens from the next `start` on; raises `ValueError` for files that cannot be used."""
         self._context = None if tls is None else server_context(tls)

@@ -113,14 +113,15 @@ class Connector:
     @property
     def blocked(self) -> bool:
         """Something prevents charging."""
-        return any(fault.blocking for fault in self.evse.faults)
+        faults = self.evse.faults
+        return bool(faults) and any(fault.blocking for fault in faults)
 
     @property
     def faulted(self) -> bool:
         """The station prevents charging; trouble with a vehicle's pilot alone is no fault (OCPP 1.6 §7.6)."""
-        return any(
-            fault.blocking and not (fault.kind is FaultKind.PILOT and self.occupied)
-            for fault in self.evse.faults
+        faults = self.evse.faults
+        return bool(faults) and any(
+            fault.blocking and not (fault.kind is FaultKind.PILOT and self.occupied) for fault in faults
         )
 
     @property
@@ -315,14 +316,15 @@ class Connector:
 
     def _follow_plug(self) -> None:
         """A user leaves with the cable, or finds that nothing works; a new cable finds a user."""
-        gone = self.pluggedness and not self.occupied
-        self.pluggedness = self.occupied
+        occupied = self.occupied
+        gone = self.pluggedness and not occupied
+        self.pluggedness = occupied
         if (gone and self.transaction is None) or self.blocked or self.shared.faulted:
             self.claim = None
-        if not self.occupied and (self.held_by is not None or self.finishing is not None):
+        if not occupied and (self.held_by is not None or self.finishing is not None):
             self.held_by = self.finishing = None
             self.keep()
-        if self.occupied and self.claim is None:
+        if occupied and self.claim is None:
             self.shared.reception.plugged(self)
 
     def _arm(self, due: float) -> None:

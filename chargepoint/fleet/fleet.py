@@ -176,7 +176,8 @@ class Fleet:
             self._guarded(resident, "its drivers would not leave", self._leave, resident)
         if self._abandoned:
             return
-        await self._bring_back([one for one in residents if not one.online and one.trouble is None])
+        away = [one for one in residents if not one.booted and one.trouble is None]
+        await self._bring_back([one for one in away if one.owes])
         over = asyncio.Event()
         wave = max(SMALLEST_WAVE, int(len(residents) * WAVE_EVERY_S / WAVES_S))
         for first in range(0, len(residents), wave):
@@ -190,10 +191,9 @@ class Fleet:
             await resident.station.link.closed()
 
     async def _bring_back(self, away: list[Resident]) -> None:
-        """End what a behaviour or an event has begun: who is cut off could not deliver its transactions."""
+        """End what keeps these from the central system: else they could not deliver their transactions."""
         for resident in away:
-            self._guarded(resident, "its power would not come back", resident.station.power, True)
-            self._guarded(resident, "its network would not come back", resident.station.link.cut, False)
+            self._guarded(resident, "it would not come back", _come_back, resident.station)
         until = self.wire.now() + ORDERLY_END_S
         while self.wire.now() < until and not all(resident.booted for resident in away):
             await asyncio.sleep(WAVE_EVERY_S)
@@ -432,6 +432,16 @@ class Fleet:
             released_holds=self.clock.released_holds if isinstance(self.clock, BatchedClock) else 0,
             station_s=self.clock.now() - self._began_at,
         )
+
+
+def _come_back(station: Station) -> None:
+    """Power and network are there, and it connects now; a clock that stands still would end no pause."""
+    if station.silent:
+        station.power(False)  # it need not wait for the end of its restart
+    station.power(True)
+    station.link.cut(False)
+    if not station.online and not station.link.connecting:
+        station.link.reconnect()
 
 
 def _nothing(*_: object) -> None:

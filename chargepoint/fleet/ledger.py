@@ -17,6 +17,8 @@ MOST_KEPT = 200_000
 MOST_MESSAGES = 20_000
 """Message ids of StartTransaction whose second answer is recognised."""
 
+ENDED_FIRST = "the run ended first"
+
 COLUMNS = (
     "station",
     "connector",
@@ -63,6 +65,8 @@ class Entry:
     """The central system acknowledged the stop."""
     given_up: str | None = None
     """Which message of it was refused as often as allowed, and how."""
+    ended_first: bool = False
+    """The run was over before what it still had to tell was acknowledged, or refused as often as allowed."""
     other_ids: list[int] | None = None
     """Further numbers under which the central system acknowledged the same transaction."""
     accepted: bool = False
@@ -100,14 +104,21 @@ class Entry:
         """Plain values."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def row(self) -> list[Any]:
-        """The values of `COLUMNS`."""
+    @property
+    def note(self) -> str:
+        """What became of it besides, in words."""
         notes = []
         if self.given_up is not None:
             notes.append(self.given_up)
+        if self.ended_first:
+            notes.append(ENDED_FIRST)
         if self.shared_with is not None:
             notes.append(f"same id as {self.shared_with}")
-        derived = {"other_ids": " ".join(map(str, self.other_ids or ())), "note": "; ".join(notes)}
+        return "; ".join(notes)
+
+    def row(self) -> list[Any]:
+        """The values of `COLUMNS`."""
+        derived = {"other_ids": " ".join(map(str, self.other_ids or ())), "note": self.note}
         values = (derived[name] if name in derived else getattr(self, name) for name in COLUMNS)
         return ["" if value is None else value for value in values]
 
@@ -200,6 +211,15 @@ class Ledger:
         _count(self._totals, entry, -1)
         entry.given_up = f"{action} was given up: {code}"
         _count(self._totals, entry)
+
+    def finish(self) -> None:
+        """The run is over: what is missing and was not given up had no time left."""
+        self.finished = True
+        for entry in self.missing():
+            # Whose start was given up may still have had its end to tell.
+            owes_end = entry.stopped_at is not None and not entry.delivered
+            gave_up = entry.given_up or ""
+            entry.ended_first = not gave_up or (owes_end and gave_up.startswith("StartTransaction"))
 
     def _begin_life(self, station: str, key: str) -> None:
         """A station that came back with an empty memory uses its names of transactions again."""

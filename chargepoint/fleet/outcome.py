@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from chargepoint.fleet.ledger import Entry, Ledger, Totals
+from chargepoint.fleet.ledger import ENDED_FIRST, Entry, Ledger, Totals
 from chargepoint.fleet.plan import Group, Plan
 from chargepoint.fleet.snapshot import Snapshot
 from chargepoint.fleet.timeline import Row
@@ -147,8 +147,10 @@ def called(entry: Entry) -> str:
         wrong.append(f"shares its id with {entry.shared_with}")
     if entry.given_up is not None:
         wrong.append(entry.given_up)
-    elif entry.missing:
-        wrong.append(f"its {'start' if entry.transaction_id is None else 'end'} was not acknowledged")
+    if entry.missing and (entry.given_up is None or entry.ended_first):
+        owed = "start" if entry.transaction_id is None and entry.given_up is None else "end"
+        cause = f": {ENDED_FIRST}" if entry.ended_first else ""
+        wrong.append(f"its {owed} was not acknowledged{cause}")
     return f"{entry.station}/{entry.key} (connector {entry.connector}, {number}): {'; '.join(wrong)}"
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -156,7 +157,7 @@ def _draw(kind: _Kind, at: Sequence[float], rows: Sequence[Row], done: Sequence[
             transparent=True,
             metadata={"Creator": None, "Date": None, "Format": None, "Type": None},
         )
-    return _for_page(written.getvalue(), kind)
+    return for_page(written.getvalue(), f"{kind.title} over time", _PAGE)
 
 
 def _mark(axes: Axes, at: Sequence[float], rows: Sequence[Row]) -> None:
@@ -197,13 +198,13 @@ def _dress(axes: Axes, kind: _Kind, below: str) -> None:
         )
 
 
-def _for_page(svg: str, kind: _Kind) -> str:
+def for_page(svg: str, label: str, colours: Mapping[str, str]) -> str:
     """Only the element itself, without addresses and names, in the page's colours and width."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
     svg = re.sub(r'\sid="(?!p[0-9a-f]{10}")[^"]*"', "", svg)  # all but the clip paths, which are referred to
     svg = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", svg, count=1)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{kind.title} over time"', 1)
-    for colour, page in _PAGE.items():
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    for colour, page in colours.items():
         svg = svg.replace(colour, page)
     return svg

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.resources import files
+from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from chargepoint.fleet.ledger import Entry
 from chargepoint.fleet.outcome import Outcome, called, machine
@@ -32,12 +32,10 @@ _REQUEST_NUMBERS = (
 
 def render(outcome: Outcome, verdict: Verdict) -> str:
     """The page. Needs matplotlib, see `plots.available`."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = files("chargepoint.fleet").joinpath("report.html.j2").read_text("utf-8")
     snapshot = outcome.snapshot
     wrong = [entry for entry in outcome.ledger if entry.missing or entry.doubled]
     asked = verdict.results or verdict.problems
-    return environment.from_string(template).render(
+    return pages("chargepoint.fleet").get_template("report.html.j2").render(
         title=f"A fleet of {outcome.planned} stations",
         when=_when(outcome),
         verdict=verdict,
@@ -75,6 +73,19 @@ def render(outcome: Outcome, verdict: Verdict) -> str:
             for one in snapshot.simulators
         ],
     )
+
+
+def pages(*packages: str) -> Environment:
+    """What fills in the templates of these packages and escapes all that is put in."""
+
+    def text(name: str) -> str | None:
+        for package in packages:
+            found = resources.files(package).joinpath(name)
+            if found.is_file():
+                return found.read_text("utf-8")
+        return None
+
+    return Environment(autoescape=True, undefined=StrictUndefined, loader=FunctionLoader(text))
 
 
 def _when(outcome: Outcome) -> str:

@@ -30,3 +30,11 @@ class Resident:
     def booted(self) -> bool:
         """There is a link, and the central system has accepted it."""
         return self.station.link.online and self.station.charge_point.accepted
+
+    @property
+    def owes(self) -> bool:
+        """It has something of a transaction to tell, now or when it ends."""
+        charge_point = self.station.charge_point
+        return bool(charge_point.outbox.queued) or any(
+            connector.transaction is not None for connector in charge_point.connectors.all
+        )

@@ -204,7 +204,7 @@ class Statistics:
     def close(self) -> None:
         """The run is over: no timer is left, and a transaction that is missing now is lost."""
         self.lag.close()
-        self.ledger.finished = True
+        self.ledger.finish()
 
     def snapshot(
         self,

@@ -86,7 +86,6 @@ class ChargePoint:
         "configuration",
         "connection",
         "connectors",
-        "extended_trigger",
         "limits_told",
         "local_auth_list",
         "meter_values",
@@ -98,15 +97,11 @@ class ChargePoint:
         "outbox",
         "outside",
         "overrides",
-        "remote_trigger",
-        "reservation",
-        "root_certificates",
         "security_events",
         "session",
-        "settings",
-        "smart_charging",
         "starts",
         "statuses",
+        "tells_frames",
         "time",
         "transactions",
         "turn",
@@ -141,6 +136,7 @@ class ChargePoint:
         self._identity = identity
         self._observer = observer
         self._notify = notify
+        self.tells_frames = True  # if it tells anything
         self._seed = seed
         self._messages = 0
         self._told: set[str] | None = None  # complaints that would only repeat themselves
@@ -198,19 +194,13 @@ class ChargePoint:
         self.operations: Operations = Operations(
             self.connectors, authorizer, self.statuses, self, compatibility
         )
-        self.settings: Settings = Settings(configuration, compatibility.too_many_configuration_keys)
-        self.smart_charging: SmartCharging = SmartCharging(self, configuration, compatibility)
-        self.reservation: Reservation = Reservation(self.connectors, configuration)
-        self.remote_trigger: RemoteTrigger = RemoteTrigger(self)
         self.security_events: SecurityEvents = SecurityEvents(self, store, starts)
         self.uploads: Uploads = Uploads(self, identity, behaviour.diagnostics_file_name)
         self.vault: Vault = Vault(store, outside.key_store, self.time, self.complain, provided)
         self.connection: ConnectionSecurity = ConnectionSecurity(self, identity, store, factory_security)
         self.vault.changed = self.connection.certificates_changed
         configuration.keeper = self.connection
-        self.root_certificates: RootCertificates = RootCertificates(self)
         self.certificates: Certificates = Certificates(self, boot_payload, identity)
-        self.extended_trigger: ExtendedTrigger = ExtendedTrigger(self)
         self.updates: Updates = Updates(store, boot_payload, self)
         self.boot = Boot(in_place(store, boot_payload), self.time, self.outbox, configuration, store, self)
 
@@ -254,6 +244,38 @@ class ChargePoint:
         """A turn broke; the station goes on."""
         if self._notify is not None:
             self._notify("failure", {"error": error})
+
+    # --- feature profiles that remember nothing: made for each request ------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """Configuration keys."""
+        return Settings(self.configuration, self.compatibility.too_many_configuration_keys)
+
+    @property
+    def smart_charging(self) -> SmartCharging:
+        """Charging profiles, which are in the `book`."""
+        return SmartCharging(self, self.configuration, self.compatibility)
+
+    @property
+    def reservation(self) -> Reservation:
+        """Reservations, which the connectors keep."""
+        return Reservation(self.connectors, self.configuration)
+
+    @property
+    def remote_trigger(self) -> RemoteTrigger:
+        """TriggerMessage."""
+        return RemoteTrigger(self)
+
+    @property
+    def extended_trigger(self) -> ExtendedTrigger:
+        """ExtendedTriggerMessage."""
+        return ExtendedTrigger(self)
+
+    @property
+    def root_certificates(self) -> RootCertificates:
+        """Root certificates, which are in the `vault`."""
+        return RootCertificates(self)
 
     # --- link ---------------------------------------------------------------------------------------
 
@@ -366,7 +388,7 @@ class ChargePoint:
 
     def frame_sent(self, data: bytes) -> None:
         """A frame goes out."""
-        if self._notify is not None:
+        if self.tells_frames and self._notify is not None:
             self._notify("frame_sent", {"data": data})
 
     # --- rpc.outbox.Post ----------------------------------------------------------------------------

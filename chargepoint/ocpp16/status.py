@@ -131,6 +131,8 @@ def gravest(faults: tuple[Fault, ...], status: Status) -> Fault | None:
 
     A pilot in trouble without a vehicle is the station's own failure; while energy flows it is nothing.
     """
+    if not faults:
+        return None
     if status not in _WITH_VEHICLE:
         faults = tuple(fault for fault in map(_without_vehicle, faults) if fault is not None)
     return next((fault for fault in faults if fault.blocking), faults[0] if faults else None)

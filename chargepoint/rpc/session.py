@@ -109,8 +109,9 @@ class Outstanding:
         "message_id",
         "replied",
         "sent_at",
-        "timer",
         "timeout_s",
+        "timer",
+        "until",
         "wanted_at",
     )
 
@@ -127,7 +128,8 @@ class Outstanding:
         self.replied = replied
         self.failed = failed
         self.timeout_s = timeout_s
-        self.timer: Timer | None = None
+        self.until = 0.0  # on `wire`
+        self.timer: Timer | None = None  # set where the station's own clock bounds the wait instead
         self.held = True  # the station's clock waits for it
         self.sent_at = self.wanted_at = 0.0  # on `wire`, for the observer
 
@@ -139,9 +141,11 @@ class Session:
         "_clear_since",
         "_clock",
         "_link",
+        "_looks_at",
         "_next_id",
         "_peer",
         "_serving",
+        "_timer",
         "_turn",
         "_wire",
         "observer",
@@ -165,6 +169,8 @@ class Session:
         self._link: Link | None = None
         self._serving: set[str] | None = None  # ids of their CALLs whose answer we still owe
         self.outstanding: Outstanding | None = None
+        self._timer: Timer | None = None
+        self._looks_at = 0.0
         self.observer = observer
         self._clear_since = 0.0  # on `wire`: what was wanted before that had to wait for another reason
 
@@ -207,6 +213,7 @@ class Session:
         self._serving = None
         if self.outstanding is not None:
             self._finished(self.outstanding)
+        self._forget_timer()
 
     def call(
         self,
@@ -223,7 +230,8 @@ class Session:
         self.outstanding = outstanding
         self._clock.hold()
         now = self._wire.now()
-        outstanding.timer = self._wire.call_at(now + timeout_s, lambda: self._timed_out(outstanding))
+        outstanding.until = now + timeout_s
+        self._look_at(outstanding.until)
         if self.observer is not None:
             outstanding.sent_at = now
             outstanding.wanted_at = wanted_at if wanted_at > self._clear_since else now
@@ -240,8 +248,6 @@ class Session:
         if outstanding is None or outstanding.message_id != message_id or not outstanding.held:
             return
         outstanding.held = False
-        if outstanding.timer is not None:
-            outstanding.timer.cancel()
         due = self._clock.now() + outstanding.timeout_s
         outstanding.timer = self._clock.call_at(due, lambda: self._timed_out(outstanding))
         self._clock.release()
@@ -335,6 +341,34 @@ class Session:
         if self.observer is not None:
             self._observe(outstanding, None)
         outstanding.replied(result.payload)
+
+    def _look_at(self, when: float) -> None:
+        """Look by then at the latest whether an answer is overdue.
+
+        The timer is not moved by each CALL: it looks when it fires, and again later if a newer CALL has time
+        left. Nearly every answer comes in time.
+        """
+        if self._timer is not None:
+            if self._looks_at <= when:
+                return
+            self._timer.cancel()
+        self._looks_at = when
+        self._timer = self._wire.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        outstanding = self.outstanding
+        if outstanding is None or not outstanding.held:
+            return
+        if outstanding.until > self._looks_at:
+            self._look_at(outstanding.until)
+        else:
+            self._timed_out(outstanding)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _timed_out(self, outstanding: Outstanding) -> None:
         if outstanding is self.outstanding:

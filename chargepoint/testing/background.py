@@ -47,6 +47,7 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` returns or raises; an interruption of the test cancels it."""
+        __tracebackhide__ = True
         if self.inside:
             work.close()
             raise RuntimeError("a condition may only look; act and wait outside of it")

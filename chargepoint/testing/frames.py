@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -32,11 +32,11 @@ class Frame:
     message_id: str
     action: str
     payload: Payload
-    frame: Any
+    frame: Any = field(repr=False)
     """The JSON array as it was sent, or the text if it was none; values of AuthorizationKey are masked."""
-    answer: Frame | None = None
+    answer: Frame | None = field(default=None, repr=False)
     """What came back to a CALL, once it has come."""
-    taken: bool = False
+    taken: bool = field(default=False, repr=False)
     """An expectation has been met by this frame."""
 
     def __getitem__(self, field: str) -> Any:
@@ -47,11 +47,12 @@ class Frame:
 class Record:
     """All frames so far, oldest first."""
 
-    __slots__ = ("_calls", "frames")
+    __slots__ = ("_by_action", "_unanswered", "frames")
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
-        self._calls: dict[tuple[str, bool, str], Frame] = {}
+        self._by_action: dict[tuple[bool, str], list[Frame]] = {}
+        self._unanswered: dict[tuple[str, bool, str], Frame] = {}
 
     def add(self, at: float, cp: str, from_station: bool, frame: Any) -> None:
         """Note one more; an answer is put to its CALL."""
@@ -67,27 +68,23 @@ class Record:
         if kind == "CALL":
             action, payload = str(frame[2]), frame[3] if len(frame) > 3 else _NONE
         else:
-            call = self._calls.pop((cp, not from_station, message_id), None)
+            call = self._unanswered.pop((cp, not from_station, message_id), None)
             action = "" if call is None else call.action
         if kind == "CALLERROR":
             payload = dict(zip(("code", "description", "details"), frame[2:], strict=False))
         payload = payload if isinstance(payload, dict) else _NONE
         noted = Frame(moment, cp, from_station, kind, message_id, action, payload, frame)
         if kind == "CALL":
-            self._calls[cp, from_station, message_id] = noted
+            self._unanswered[cp, from_station, message_id] = noted
+            self._by_action.setdefault((from_station, action), []).append(noted)
         elif call is not None:
             call.answer = noted
         self.frames.append(noted)
 
     def calls(self, from_station: bool, action: str, where: Mapping[str, Any]) -> Iterator[Frame]:
         """The CALLs of that action and direction whose payload is like `where`."""
-        for frame in tuple(self.frames):
-            if (
-                frame.kind == "CALL"
-                and frame.from_station is from_station
-                and frame.action == action
-                and is_like(frame.payload, where)
-            ):
+        for frame in tuple(self._by_action.get((from_station, action), ())):
+            if is_like(frame.payload, where):
                 yield frame
 
 

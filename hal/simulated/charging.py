@@ -8,6 +8,7 @@ and changes nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -84,6 +85,15 @@ class Charge:
         assert self._here is not None
         begins_s, _, energy_wh, start, end = self._here
         return self._within(start, end, since_ramp_s - begins_s, energy_wh)
+
+    def bends_s(self) -> Iterator[float]:
+        """When, since it began, its power has a bend: after the ramp, at the points of the curve, at the end."""
+        bend_s = self._ramp_s
+        for piece in pairwise(self._curve):
+            yield bend_s
+            bend_s += self._lasts_s(*piece)
+        if bend_s < math.inf:
+            yield bend_s
 
     def _find(self, since_ramp_s: float) -> float | None:
         """Remember the piece of the curve that holds a moment; beyond the last one, all energy there is."""

@@ -11,8 +11,9 @@ arrived with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from hal.api import (
     AC_MINIMUM_A,
@@ -29,8 +30,18 @@ from hal.api import (
     Timer,
     Unsupported,
 )
+from hal.simulated.course import Course
 from hal.simulated.meter import AMBIENT_C, Flow, ac_flow, body_c, dc_flow
 from hal.simulated.plugged import PluggedVehicle
+from hal.simulated.trouble import (
+    FROZEN,
+    NO_METER,
+    NOT_CLOSING,
+    WELDED,
+    ContactorTrouble,
+    MeterTrouble,
+    Trouble,
+)
 from hal.simulated.vehicle import Vehicle
 
 LOCK_FAULT = Fault(FaultKind.LOCK, info="lock actuator does not move")
@@ -71,11 +82,14 @@ class SimulatedEvse:
         "_since",
         "_supply_v",
         "_timer",
+        "_trouble",
         "listener",
+        "observer",
     )
 
     def __init__(self, info: EvseInfo, clock: Clock, *, energy_wh: float = 0.0) -> None:
         self.listener: EvseListener | None = None
+        self.observer: Callable[[], None] | None = None  # hears of each new `course`
         self._info = info
         self._clock = clock
         self._car: PluggedVehicle | None = None
@@ -92,6 +106,7 @@ class SimulatedEvse:
         self._energy_wh = energy_wh
         self._shown_wh = energy_wh  # the highest register anyone has read
         self._body_c = AMBIENT_C
+        self._trouble: Trouble | None = None  # what is broken, while something is
 
     @property
     def info(self) -> EvseInfo:
@@ -143,6 +158,12 @@ class SimulatedEvse:
 
     def reading(self) -> MeterReading:
         """The present instant; two readings of one instant are equal unless something was done in between."""
+        reading = self._measure()
+        if self._trouble is None:
+            return reading
+        return replace(reading, energy_wh=self._trouble.shown(reading))
+
+    def _measure(self) -> MeterReading:
         car, info = self._car, self._info
         now = self._clock.now()
         elapsed_s = now - self._since
@@ -179,12 +200,32 @@ class SimulatedEvse:
     @property
     def soc_percent(self) -> float | None:
         """The vehicle's state of charge now; None without one."""
-        return self.reading().soc_percent
+        return self._measure().soc_percent
+
+    @property
+    def register_wh(self) -> float:
+        """The meter's register, whatever the meter tells of it."""
+        return self._measure().energy_wh
 
     @property
     def offered(self) -> Limit:
         """What was permitted, within what this connector can offer."""
         return self._offer
+
+    @property
+    def course(self) -> Course:
+        """What is drawn from now on, until something changes."""
+        car, info = self._car, self._info
+        return Course(
+            self._since,
+            info,
+            self._supply_v,
+            self._offer,
+            car,
+            None if car is None else car.charge,
+            info.phases if car is None else car.phases(info),
+            1.0 if car is None else car.vehicle.power_factor,
+        )
 
     def plug_in(self, vehicle: Vehicle, soc_percent: float | None = None) -> None:
         """A vehicle is plugged in, also into a cable that stayed locked in the socket.
@@ -256,6 +297,45 @@ class SimulatedEvse:
             if not broken:
                 self._faults = tuple(fault for fault in self._faults if fault != LOCK_FAULT)
 
+    def break_meter(self, how: MeterTrouble | None) -> None:
+        """The meter stops answering, answers with what is no number, or its register stands still.
+
+        None: repaired. After a minute the station takes note of it.
+        """
+        with self._changing():
+            trouble = self._troubled(NO_METER, FROZEN)
+            trouble.meter, trouble.meter_since = how, self._clock.now()
+            trouble.frozen_wh = self._measure().energy_wh
+
+    def break_contactor(self, how: ContactorTrouble | None) -> None:
+        """The contacts are welded together, or do not close; None: repaired."""
+        with self._changing():
+            self._troubled(WELDED, NOT_CLOSING).contactor = how
+
+    def misbehave(
+        self, *, excess_a: float | None = None, ignores_stop: bool | None = None, shunned: bool | None = None
+    ) -> None:
+        """What vehicles here do wrong from now on; None leaves it as it is.
+
+        `excess_a`: they draw so much more than offered, as far as they can. `ignores_stop`: they go on
+        without an offer until the contactor opens under load. `shunned`: they do not ask for energy, and do
+        so at once when that is over.
+        """
+        with self._changing():
+            trouble = self._troubled()
+            trouble.excess_a = trouble.excess_a if excess_a is None else excess_a
+            trouble.ignores_stop = trouble.ignores_stop if ignores_stop is None else ignores_stop
+            if trouble.shunned and shunned is False and self._car is not None and not self._car.asks:
+                self._car.reacts_at = self._clock.now()
+            trouble.shunned = trouble.shunned if shunned is None else shunned
+
+    def _troubled(self, *about: Fault) -> Trouble:
+        """What is wrong here, with nothing noticed yet of what is changed."""
+        if self._trouble is None:
+            self._trouble = Trouble()
+        self._faults = tuple(fault for fault in self._faults if fault not in about)
+        return self._trouble
+
     def inject(self, fault: Fault) -> None:
         """Something breaks; the same fault again changes nothing."""
         with self._changing():
@@ -304,6 +384,8 @@ class SimulatedEvse:
         self._account()
         yield
         self._carry_on()
+        if self.observer is not None:
+            self.observer()
         if self.listener is not None and self._visible() != before:
             self.listener.evse_changed()
 
@@ -326,15 +408,32 @@ class SimulatedEvse:
             self._timer.cancel()
             self._timer = None
         self._closed = False
-        if car is None:
-            return
-        blocked = not self._powered or any(fault.blocking for fault in self._faults)
-        car.react(NOTHING if blocked else self._offer, self._info, self._since)
-        car.begin_charge(self._info, self._supply_v)
-        self._closed = car.asks
-        due = car.acts_at(self._since)
+        due = None
+        if car is not None:
+            blocked = not self._powered or any(fault.blocking for fault in self._faults)
+            offer = NOTHING if blocked else self._offer
+            if self._trouble is not None and not blocked:
+                offer = self._trouble.felt(offer, car.asks, self._since)
+            car.react(offer, self._info, self._since)
+            car.begin_charge(self._info, self._supply_v)
+            self._closed = car.asks
+            due = car.acts_at(self._since)
+        if self._trouble is not None:
+            due = self._follow_trouble(self._trouble, due)
         if due is not None:
             self._timer = self._clock.call_at(due, self._on_timer)
+
+    def _follow_trouble(self, trouble: Trouble, due: float | None) -> float | None:
+        """Let what is broken have its way; returns when something happens next by itself."""
+        car, now, told_closed = self._car, self._since, self._closed
+        self._closed = trouble.contacts(told_closed, now)
+        for fault in trouble.faults(told_closed, 0.0 if car is None else car.power_w, now):
+            self._add_fault(fault)
+        if car is not None and told_closed and not self._closed:
+            car.charge, car.power_w = None, 0.0
+        if car is not None and car.asks and any(fault.blocking for fault in self._faults):
+            return now  # once more, with the offer withdrawn
+        return min((at for at in (due, trouble.acts_at(now)) if at is not None), default=None)
 
     def _on_timer(self) -> None:
         with self._changing():

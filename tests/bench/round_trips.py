@@ -173,7 +173,7 @@ async def main(client: str, url: str, count: int, calls: int) -> dict[str, float
     async with AsyncExitStack() as end:
         make = CLIENTS[client]
         clients = await asyncio.gather(*(make(url, f"CP{number:03d}", end) for number in range(count)))
-        await asyncio.gather(*(trips(WARM_UP // count) for trips in clients))
+        await asyncio.gather(*(trips(max(WARM_UP // count, 1)) for trips in clients))
         gc.collect()
         before = cpu_s()
         await asyncio.gather(*(trips(calls // count) for trips in clients))

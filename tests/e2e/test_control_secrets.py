@@ -60,6 +60,7 @@ def test_no_key_is_ever_shown(tmp_path: Path) -> None:
                 said += json.dumps(cp.lines, ensure_ascii=False) + cp.errors
         said = (said + trace.read_text()).lower()
         assert "changeconfiguration" in said
+        assert '"event":"verb","cmd":"config","key":"authorizationkey","value":"***"' in said
         assert [form for key in (FIRST, SECOND, THIRD) for form in _forms(key) if form in said] == []
 
     play(story)

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 # One group: the wheel is built and installed once, whatever the number of test processes.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
@@ -39,14 +42,40 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="module")
-def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+# Resolving and downloading takes pip as long as thirty other tests, so that is left to the campaign; else
+# what the wheel asks for, and what that asks for, is linked from the environment of these tests.
+@pytest.fixture(scope="module", params=["linked", pytest.param("downloaded", marks=pytest.mark.campaign)])
+def scripts(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of commands of a new environment that holds the wheel and what it needs."""
     folder = tmp_path_factory.mktemp("environment")
-    run(sys.executable, "-m", "venv", folder, cwd=folder)
-    lock = ROOT / "requirements.lock"
-    run(folder / "bin" / "pip", "install", "--quiet", "--no-compile", "--constraint", lock, wheel, cwd=folder)
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+    python = folder / "bin" / "python"
+    install = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile")
+    if request.param == "downloaded":
+        run(*install, "--constraint", ROOT / "requirements.lock", wheel, cwd=folder)
+    else:
+        run(*install, "--no-deps", wheel, cwd=folder)
+        link_what_is_needed(next(folder.glob("lib/python*/site-packages")))
     return folder / "bin"
+
+
+def link_what_is_needed(packages: Path) -> None:
+    """Put the requirements of the one distribution there beside it, and theirs."""
+    (installed,) = metadata.distributions(path=[str(packages)])
+    waiting, met = [installed], set()
+    while waiting:
+        for line in waiting.pop().requires or ():
+            requirement = Requirement(line)
+            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            name = canonicalize_name(requirement.name)
+            if not wanted or name in met:
+                continue
+            met.add(name)
+            found = metadata.distribution(name)
+            assert found.version in requirement.specifier, line
+            waiting.append(found)
+            for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+                (packages / top).symlink_to(str(found.locate_file(top)))
 
 
 def test_the_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: Path) -> None:

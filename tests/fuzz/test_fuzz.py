@@ -34,34 +34,32 @@ def test_every_frame_gets_its_answer(state: str, messages: list[bytes]) -> None:
 
 
 MANY = 5_000_000
-LARGE = {
-    "text": b'[2,"1","DataTransfer",{"vendorId":"v","data":"' + b"x" * MANY + b'"}]',
-    "escapes": b'[2,"1","DataTransfer",{"vendorId":"v","data":"' + rb"\ud83d" * (MANY // 6) + b'"}]',
-    "too long": b'[2,"1","RemoteStartTransaction",{"idTag":"' + b"x" * MANY + b'"}]',
-    "action": b'[2,"1","' + b"x" * MANY + b'",{}]',
-    "message id": b'[2,"' + b"x" * MANY + b'","Reset",{"type":"Soft"}]',
-    "number": b'[2,"1","UnlockConnector",{"connectorId":' + b"9" * MANY + b"}]",
-    "fraction": b'[2,"1","GetCompositeSchedule",{"connectorId":1,"duration":0.' + b"3" * MANY + b"}]",
-    "exponent": b'[2,"1","UnlockConnector",{"connectorId":1e' + b"9" * MANY + b"}]",
-    "list": b'[2,"1","GetConfiguration",{"key":[' + b'"a",' * (MANY // 4) + b'"b"]}]',
-    "wrong list": b'[2,"1","GetConfiguration",{"key":[' + b"1," * (MANY // 2) + b"1]}]",
-    "fields": b'[2,"1","ClearCache",{' + b",".join(b'"%d":0' % n for n in range(500_000)) + b"}]",
-    "depth": b"[" * MANY,
-    "depth of objects": b'[2,"1","ClearCache",{"a":'
-    + b'{"a":' * (MANY // 5)
-    + b"1"
-    + b"}" * (MANY // 5)
-    + b"}]",
-    "blanks": b'[2,"1",' + b" " * MANY + b'"ClearCache",{}]',
-    "no UTF-8": b"\xff" * MANY,
-    "NUL": b"\x00" * MANY,
+LARGE: dict[str, Callable[[], bytes]] = {
+    "text": lambda: b'[2,"1","DataTransfer",{"vendorId":"v","data":"' + b"x" * MANY + b'"}]',
+    "escapes": lambda: b'[2,"1","DataTransfer",{"vendorId":"v","data":"' + rb"\ud83d" * (MANY // 6) + b'"}]',
+    "too long": lambda: b'[2,"1","RemoteStartTransaction",{"idTag":"' + b"x" * MANY + b'"}]',
+    "action": lambda: b'[2,"1","' + b"x" * MANY + b'",{}]',
+    "message id": lambda: b'[2,"' + b"x" * MANY + b'","Reset",{"type":"Soft"}]',
+    "number": lambda: b'[2,"1","UnlockConnector",{"connectorId":' + b"9" * MANY + b"}]",
+    "fraction": lambda: b'[2,"1","GetCompositeSchedule",{"connectorId":1,"duration":0.' + b"3" * MANY + b"}]",
+    "exponent": lambda: b'[2,"1","UnlockConnector",{"connectorId":1e' + b"9" * MANY + b"}]",
+    "list": lambda: b'[2,"1","GetConfiguration",{"key":[' + b'"a",' * (MANY // 4) + b'"b"]}]',
+    "wrong list": lambda: b'[2,"1","GetConfiguration",{"key":[' + b"1," * (MANY // 2) + b"1]}]",
+    "fields": lambda: b'[2,"1","ClearCache",{' + b",".join(b'"%d":0' % n for n in range(500_000)) + b"}]",
+    "depth": lambda: b"[" * MANY,
+    "depth of objects": lambda: (
+        b'[2,"1","ClearCache",{"a":' + b'{"a":' * (MANY // 5) + b"1" + b"}" * (MANY // 5) + b"}]"
+    ),
+    "blanks": lambda: b'[2,"1",' + b" " * MANY + b'"ClearCache",{}]',
+    "no UTF-8": lambda: b"\xff" * MANY,
+    "NUL": lambda: b"\x00" * MANY,
 }
 
 
 @pytest.mark.parametrize("raw", LARGE.values(), ids=LARGE)
-def test_five_megabytes_are_answered_within_a_second(raw: bytes) -> None:
+def test_five_megabytes_are_answered_within_a_second(raw: Callable[[], bytes]) -> None:
     bench = trial.idle()
-    answers = trial.put(bench, raw)
+    answers = trial.put(bench, raw())
     assert len(answers) == 1
     assert len(json.dumps(answers[0][2:])) < 1_000
     assert trial.put(bench, b'[2,"alive","GetLocalListVersion",{}]') == [[3, "alive", {"listVersion": 0}]]

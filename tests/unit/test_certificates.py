@@ -7,6 +7,8 @@ import base64
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,13 @@ needs_openssl = pytest.mark.skipif(
 ALGORITHMS: tuple[HashAlgorithm, ...] = ("SHA256", "SHA384", "SHA512")
 ALL = ("rsa_pss", "rsa_pkcs1v15", "ecdsa")
 PSS = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+
+
+@cache
+def dsa_key() -> dsa.DSAPrivateKey:
+    """Its parameters take half a second."""
+    return dsa.generate_private_key(2048)
+
 
 FIXED_ROOT = """-----BEGIN CERTIFICATE-----
 MIIBrjCCAVOgAwIBAgICD/8wCgYIKoZIzj0EAwIwNDELMAkGA1UEBhMCREUxEDAO
@@ -146,22 +155,24 @@ class TestReading:
         assert KEY_STORE.hash_data(certificate, None, "SHA512") == ocsp(tmp_path, pem, pem, "SHA512")
 
     @pytest.mark.parametrize(
-        ("options", "strong"),
+        ("make", "strong"),
         [
-            pytest.param({"key": ec_key(ec.SECP224R1)}, True, id="EC 224"),
-            pytest.param({"key": ec_key(ec.SECP521R1), "digest": hashes.SHA512()}, True, id="EC 521"),
-            pytest.param({"key": ec_key(ec.SECP192R1)}, False, id="EC 192"),
-            pytest.param({"key": rsa_key(2048)}, True, id="RSA 2048"),
-            pytest.param({"key": rsa_key(2048), "padding": PSS}, True, id="RSA 2048, PSS"),
-            pytest.param({"key": rsa_key(1024)}, False, id="RSA 1024"),
-            pytest.param({"digest": hashes.SHA224()}, False, id="SHA-224"),
-            pytest.param({"digest": hashes.SHA384()}, True, id="SHA-384"),
-            pytest.param({"key": ed25519.Ed25519PrivateKey.generate(), "digest": None}, False, id="Ed25519"),
-            pytest.param({"key": dsa.generate_private_key(2048)}, False, id="DSA"),
+            pytest.param(lambda: {"key": ec_key(ec.SECP224R1)}, True, id="EC 224"),
+            pytest.param(lambda: {"key": ec_key(ec.SECP521R1), "digest": hashes.SHA512()}, True, id="EC 521"),
+            pytest.param(lambda: {"key": ec_key(ec.SECP192R1)}, False, id="EC 192"),
+            pytest.param(lambda: {"key": rsa_key(2048)}, True, id="RSA 2048"),
+            pytest.param(lambda: {"key": rsa_key(2048), "padding": PSS}, True, id="RSA 2048, PSS"),
+            pytest.param(lambda: {"key": rsa_key(1024)}, False, id="RSA 1024"),
+            pytest.param(lambda: {"digest": hashes.SHA224()}, False, id="SHA-224"),
+            pytest.param(lambda: {"digest": hashes.SHA384()}, True, id="SHA-384"),
+            pytest.param(
+                lambda: {"key": ed25519.Ed25519PrivateKey.generate(), "digest": None}, False, id="Ed25519"
+            ),
+            pytest.param(lambda: {"key": dsa_key()}, False, id="DSA"),
         ],
     )
-    def test_strength(self, options: dict[str, Any], strong: bool) -> None:
-        assert Issuer(**options).certificate.strong is strong
+    def test_strength(self, make: Callable[[], dict[str, Any]], strong: bool) -> None:
+        assert Issuer(**make()).certificate.strong is strong
 
     @needs_openssl
     def test_sha_1_is_weak(self, tmp_path: Path) -> None:
@@ -248,25 +259,26 @@ class TestHashData:
 
 class TestSignatures:
     @pytest.mark.parametrize(
-        ("key", "options"),
+        ("make", "options"),
         [
-            pytest.param(ec_key(), {}, id="ECDSA"),
-            pytest.param(ec_key(ec.SECP384R1), {"digest": hashes.SHA384()}, id="ECDSA 384"),
-            pytest.param(rsa_key(), {}, id="PKCS#1 v1.5"),
-            pytest.param(rsa_key(), {"padding": PSS}, id="PSS"),
-            pytest.param(ed25519.Ed25519PrivateKey.generate(), {"digest": None}, id="Ed25519"),
+            pytest.param(ec_key, {}, id="ECDSA"),
+            pytest.param(lambda: ec_key(ec.SECP384R1), {"digest": hashes.SHA384()}, id="ECDSA 384"),
+            pytest.param(rsa_key, {}, id="PKCS#1 v1.5"),
+            pytest.param(rsa_key, {"padding": PSS}, id="PSS"),
+            pytest.param(ed25519.Ed25519PrivateKey.generate, {"digest": None}, id="Ed25519"),
         ],
     )
-    def test_every_kind(self, key: Any, options: dict[str, Any]) -> None:
-        root = Issuer("Root", key=key, **options)
+    def test_every_kind(self, make: Callable[[], Any], options: dict[str, Any]) -> None:
+        root = Issuer("Root", key=make(), **options)
         other = Issuer("Root")
         leaf = Issuer("leaf", root, ca=None, **options)
         assert KEY_STORE.signed_by(leaf.certificate, root.certificate)
         assert not KEY_STORE.signed_by(leaf.certificate, other.certificate)
         assert not KEY_STORE.signed_by(root.certificate, leaf.certificate)
 
-    @pytest.mark.parametrize("key", [rsa_key(), dsa.generate_private_key(2048)], ids=["RSA", "DSA"])
-    def test_the_same_name_with_a_key_of_another_kind(self, key: Any) -> None:
+    @pytest.mark.parametrize("make", [rsa_key, dsa_key], ids=["RSA", "DSA"])
+    def test_the_same_name_with_a_key_of_another_kind(self, make: Callable[[], Any]) -> None:
+        key = make()
         leaf = Issuer("leaf", Issuer("Root"))
         assert not KEY_STORE.signed_by(leaf.certificate, Issuer("Root", key=key).certificate)
         assert not KEY_STORE.chained([leaf.certificate], [Issuer("Root", key=key).certificate])

@@ -41,13 +41,21 @@ class Since(NamedTuple):
 class Sampling:
     """What the streams of one running transaction remember between two values."""
 
-    __slots__ = ("aligned_from", "origin", "sampled_from", "timer")
+    __slots__ = ("aligned_from", "connector", "interval_s", "origin", "sampled_from", "streams", "timer")
 
-    def __init__(self, origin: float, begin: Since) -> None:
+    def __init__(self, streams: MeterValues, connector: Connector, origin: float, begin: Since) -> None:
+        self.streams = streams
+        self.connector = connector
+        self.interval_s = 0  # between the samples its timer is set for
         self.origin = origin  # when the transaction started, on the station's clock
         self.sampled_from = begin
         self.aligned_from = begin
         self.timer: Timer | None = None
+
+    def due(self) -> None:
+        """A sample is due."""
+        self.timer = None
+        self.streams.sample_due(self)
 
 
 class MeterValues:
@@ -81,21 +89,22 @@ class MeterValues:
         """A transaction runs: its samples come at its start plus n intervals."""
         origin = transaction.started_at - self._connectors.time.offset_s
         begin = Since(origin, reading.energy_wh)
-        sampling = Sampling(origin, begin)
+        sampling = Sampling(self, connector, origin, begin)
         self._running[connector.id] = sampling
         edges = self._edge_measurands()
         if edges:
             self._gather(connector, transaction.started_at, TRANSACTION_BEGIN, edges, reading, begin)
-        self._sample_later(connector, sampling)
+        self._sample_later(sampling)
 
     def resumed(self, connector: Connector, transaction: Transaction) -> None:
         """A transaction goes on after a restart, in its old rhythm."""
         offset_s = self._connectors.time.offset_s
         last_at = transaction.started_at if transaction.last_at is None else transaction.last_at
         last_wh = transaction.meter_start_wh if transaction.last_wh is None else transaction.last_wh
-        sampling = Sampling(transaction.started_at - offset_s, Since(last_at - offset_s, last_wh))
+        begin = Since(last_at - offset_s, last_wh)
+        sampling = Sampling(self, connector, transaction.started_at - offset_s, begin)
         self._running[connector.id] = sampling
-        self._sample_later(connector, sampling)
+        self._sample_later(sampling)
 
     def stopped(
         self, connector: Connector, transaction: Transaction, reading: MeterReading | None
@@ -121,8 +130,8 @@ class MeterValues:
 
     def rearm_samples(self) -> None:
         """MeterValueSampleInterval changed: running transactions keep their phase."""
-        for connector_id, sampling in self._running.items():
-            self._sample_later(self._connectors[connector_id], sampling)
+        for sampling in self._running.values():
+            self._sample_later(sampling)
 
     def rearm_aligned(self) -> None:
         """ClockAlignedDataInterval or the time changed: wait for the next moment on the grid."""
@@ -147,30 +156,30 @@ class MeterValues:
 
     # --- sampled ------------------------------------------------------------------------------------
 
-    def _sample_later(self, connector: Connector, sampling: Sampling) -> None:
+    def _sample_later(self, sampling: Sampling) -> None:
         if sampling.timer is not None:
             sampling.timer.cancel()
             sampling.timer = None
         interval_s = self._configuration.sample_interval_s
         if interval_s:
             due = self._last_due(sampling, interval_s) + interval_s
-            sampling.timer = self._connectors.time.clock.call_at(
-                due, lambda: self._sample_due(connector, sampling, interval_s)
-            )
+            sampling.interval_s = interval_s
+            sampling.timer = self._connectors.time.clock.call_at(due, sampling.due)
 
     def _last_due(self, sampling: Sampling, interval_s: int) -> float:
         """The newest moment at which a sample was due, on the station's clock."""
         elapsed_s = self._connectors.time.clock.now() - sampling.origin
         return sampling.origin + floor((elapsed_s + _ON_GRID_S) / interval_s) * interval_s
 
-    def _sample_due(self, connector: Connector, sampling: Sampling, interval_s: int) -> None:
-        sampling.timer = None
+    def sample_due(self, sampling: Sampling) -> None:
+        """A running transaction's sample is due."""
+        connector, interval_s = sampling.connector, sampling.interval_s
         with self._connectors.turn:
             transaction, reading = connector.transaction, connector.reading()
             if transaction is None or not transaction.running:
                 return
             due = self._last_due(sampling, interval_s)  # what was slept through cannot be measured any more
-            self._sample_later(connector, sampling)
+            self._sample_later(sampling)
             if reading is None:
                 return
             interval = sampling.sampled_from

@@ -57,7 +57,7 @@ class Ours:
     """As `chargepoint fleet run` has it: behaviour, statistics and ledger included."""
 
     def __init__(self, url: str, count: int, ramp: float, charges: bool, ca: str | None, prefix: str) -> None:
-        csms = {"tls": {"ca": ca}} if ca else {}
+        csms = {"tls": {"ca": Path(ca)}} if ca else {}
         ocpp = {"MeterValuesSampledData": MEASURANDS, "MeterValueSampleInterval": str(sample_s(count))}
         connectors = [{"phases": 1, "cable": "tethered"}]
         config = StationConfig.model_validate(

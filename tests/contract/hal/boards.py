@@ -134,11 +134,11 @@ class WiredRelay(OnBoard):
         return evse
 
     def _follow(self) -> None:
-        """Each 20 ms: a mock pin forgets what drives it when a program takes it."""
+        """Each 50 ms: a mock pin forgets what drives it when a program takes it."""
         self.evse_changed()
         self._contacts_moved()
         self.contactor.pull(self.coil_pin_is_output and bool(self.factory.pin(PIN).state))
-        self.clock.call_at(self.clock.now() + 0.02, self._follow)
+        self.clock.call_at(self.clock.now() + 0.05, self._follow)
 
     @property
     def coil_pin_is_output(self) -> bool:

@@ -52,14 +52,15 @@ async def be_rude(csms: CentralSystem, chance: random.Random, every_s: float, of
 
 
 def transactions(csms: CentralSystem) -> list[list[object]]:
-    """Station, number, register at the start, at the end, and how many different ends were told."""
+    """The fields of `accounts.Booked`."""
     return [
         [
             one.cp,
             one.transaction_id,
+            None if one.start is None else one.start["timestamp"],
             None if one.start is None else one.start["meterStart"],
             None if one.stop is None else one.stop["meterStop"],
-            len(one.distinct_stops),
+            [stop["meterStop"] for stop in one.distinct_stops],
         ]
         for one in csms.transactions()
     ]

@@ -27,10 +27,12 @@ from chargepoint.fleet import events
 from chargepoint.fleet.drivers import Drivers
 from chargepoint.fleet.fleet import Fleet
 from chargepoint.fleet.ledger import Ledger
+from chargepoint.fleet.outcome import called
 from chargepoint.fleet.plan import Group, Plan
 from chargepoint.fleet.planning import plan_of_flags
+from chargepoint.fleet.resident import Resident
 from chargepoint.fleet.statistics import Statistics
-from hal.clock import WallClock
+from hal.clock import BatchedClock, WallClock
 from tests.e2e.shell import Program, chargepoint
 
 START = 1_772_409_600.0  # 2026-03-02T00:00:00Z, a Monday
@@ -59,12 +61,12 @@ def group(count: int, **changes: Any) -> Group:
 
 
 def fleet_at(url: str, *groups: Group, **changes: Any) -> Fleet:
-    """A fleet on real time, quickly started."""
+    """A fleet on real time if there is no other `clock`, quickly started."""
     plan = Plan(groups, 7, changes.pop("ramp_per_s", 500.0))
     ledger = Ledger()
     return Fleet(
         plan,
-        clock=WallClock(),
+        clock=changes.pop("clock", None) or WallClock(),
         wire=WallClock(),
         url=lambda member: member.url(7) or url,
         statistics=Statistics(ledger),
@@ -184,8 +186,7 @@ def test_it_ends_in_good_order() -> None:
             async with running(fleet_at(csms.url, group(60))) as fleet:
                 await until(lambda: fleet.accepted == 60)
                 for resident in fleet.residents.values():
-                    resident.actions.perform({"cmd": "plug_in", "connector": 1})
-                    resident.actions.perform({"cmd": "swipe", "id_tag": "TAG", "connector": 1})
+                    charge(resident)
                 await until(lambda: fleet.ledger.totals().confirmed == 60)
                 assert fleet.snapshot().charging == 60
             transactions = csms.transactions()
@@ -196,6 +197,81 @@ def test_it_ends_in_good_order() -> None:
             assert fleet.snapshot().connected == 0
 
     play(story())
+
+
+def test_who_waits_to_connect_again_delivers_all_the_same() -> None:
+    """The end does not come in the middle of a back-off: that would lose what is charging."""
+
+    async def story() -> None:
+        async with CentralSystem(seed=1) as csms:
+            async with running(fleet_at(csms.url, group(20))) as fleet:
+                await until(lambda: fleet.accepted == 20)
+                for resident in fleet.residents.values():
+                    charge(resident)
+                await until(lambda: fleet.ledger.totals().confirmed == 20)
+                for identity in fleet.residents:
+                    csms.drop(identity)
+                await until(lambda: not any(resident.online for resident in fleet.residents.values()))
+            assert [(one.stop or {}).get("reason") for one in csms.transactions()] == ["Reboot"] * 20
+            assert fleet.ledger.totals().delivered == 20
+
+    play(story())
+
+
+@pytest.mark.parametrize("trouble", ["dropped", "restarting"])
+def test_who_is_away_when_a_stepped_run_ends_delivers_all_the_same(trouble: str) -> None:
+    """The station's clock stands still then: neither a back-off nor a restart ends by itself."""
+
+    async def story() -> None:
+        async with CentralSystem(seed=1) as csms:
+            clock = BatchedClock(START)
+            fleet = fleet_at(csms.url, group(3), clock=clock)
+
+            def each(act: Callable[[Resident], None]) -> None:
+                for resident in fleet.residents.values():
+                    act(resident)
+
+            def drop(one: Resident) -> None:
+                csms.drop(one.member.identity)
+
+            def restart(one: Resident) -> None:
+                one.actions.perform({"cmd": "network", "online": False})
+                one.actions.perform({"cmd": "plug_out", "connector": 1})
+                one.actions.perform({"cmd": "reboot"})
+
+            goes_away = drop if trouble == "dropped" else restart
+            clock.call_at(START + 100, lambda: each(charge))
+            clock.call_at(START + 599, lambda: each(goes_away))
+            await fleet.run(600)
+            assert fleet.ledger.totals().delivered == 3
+            assert all(one.stop is not None for one in csms.transactions())
+
+    play(story())
+
+
+def test_what_the_end_cuts_short_is_told_so() -> None:
+    """A stop that was just refused waits a minute for its next attempt (OCPP 1.6 §3.7.1)."""
+
+    async def story() -> None:
+        async with CentralSystem(seed=1) as csms:
+            csms.set_answer("StopTransaction", "CP001", error="InternalError")
+            async with running(fleet_at(csms.url, group(2))) as fleet:
+                await until(lambda: fleet.accepted == 2)
+                for resident in fleet.residents.values():
+                    charge(resident)
+                await until(lambda: fleet.ledger.totals().confirmed == 2)
+            first, second = fleet.ledger
+            assert (first.station, first.verdict, first.note) == ("CP001", "missing", "the run ended first")
+            assert (second.verdict, second.note) == ("ok", "")
+            assert called(first).endswith("its end was not acknowledged: the run ended first")
+
+    play(story())
+
+
+def charge(resident: Resident) -> None:
+    """A car and its driver come."""
+    resident.actions.perform({"cmd": "plug_in", "connector": 1})
+    resident.actions.perform({"cmd": "swipe", "id_tag": "TAG", "connector": 1})
 
 
 def test_refused_connections_are_one_line_and_the_rest_goes_on() -> None:

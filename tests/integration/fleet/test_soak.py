@@ -11,15 +11,19 @@ import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chargepoint.domain.transaction import Transaction
 from chargepoint.fleet.fleet import Fleet
+from chargepoint.fleet.ledger import Entry
 from chargepoint.fleet.statistics import Statistics
+from chargepoint.ocpp16.times import format_time
 from hal.api import Evse
 from tests.bench.loops import LOOPS, run
-from tests.integration.fleet.soak import Look, Soak
+from tests.integration.fleet.accounts import Booked, accounts
+from tests.integration.fleet.soak import START, Look, Soak
 
 HOUR_S = 3600.0
 
@@ -80,6 +84,77 @@ def test_what_leaks_and_what_is_lost_is_found(tmp_path: Path) -> None:
         assert found in problems
 
 
+def made(**changes: Any) -> Entry:
+    """A transaction of which all was acknowledged, but for `changes`."""
+    told: dict[str, Any] = {
+        "transaction_id": 7,
+        "stopped_at": START + 60,
+        "meter_stop_wh": 25,
+        "delivered": True,
+    }
+    return Entry("CP1", 1, "k", "TAG", START, 10, **told | changes)
+
+
+def booked(number: int = 7, **changes: Any) -> Booked:
+    """The same at the central system."""
+    told: dict[str, Any] = {
+        "started": format_time(START),
+        "meter_start_wh": 10,
+        "meter_stop_wh": 25,
+        "told_wh": (25,),
+    }
+    return Booked("CP1", number, **told | changes)
+
+
+NO_END = {"delivered": False, "given_up": "StopTransaction was given up: Timeout"}
+NO_START = {"transaction_id": None, "given_up": "StartTransaction was given up: Timeout"}
+START_ALONE = booked(8, meter_stop_wh=None, told_wh=())
+END_ALONE = booked(-1, started=None, meter_start_wh=None)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        pytest.param([made()], [booked()], id="the same"),
+        pytest.param([made(**NO_END)], [booked(meter_stop_wh=None)], id="its end was refused each time"),
+        pytest.param([made(**NO_END)], [booked()], id="the answers to its end were lost"),
+        pytest.param([made(**NO_START)], [END_ALONE], id="its start was refused each time"),
+        pytest.param([made(**NO_START)], [END_ALONE, START_ALONE], id="the answers to its start were lost"),
+    ],
+)
+def test_what_was_given_up_is_accounted_for(ours: list[Entry], theirs: list[Booked]) -> None:
+    assert accounts(ours, theirs) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        pytest.param([], [booked()], "unknown to the fleet", id="it was forgotten here"),
+        pytest.param([made()], [], "unknown to the central system", id="it was forgotten there"),
+        pytest.param([made()], [booked(meter_start_wh=11)], "from 10 Wh, there 11", id="another start"),
+        pytest.param([made()], [booked(told_wh=(25, 26))], "there (25, 26)", id="two ends"),
+        pytest.param([made()], [booked(meter_stop_wh=None)], "not billed there", id="not billed"),
+        pytest.param([made(delivered=False)], [booked()], "missing (started)", id="no cause"),
+        pytest.param(
+            [made(delivered=False, ended_first=True)], [booked()], "the run ended first", id="too short a run"
+        ),
+        pytest.param([made(**NO_END)], [booked(told_wh=())], "ends at 25 Wh", id="its end was never sent"),
+        pytest.param([made(**NO_START)], [], "ends without a number", id="nor its end without a start"),
+        pytest.param(
+            [made(**NO_START)],
+            [END_ALONE, booked(8, started=format_time(START + 1), told_wh=())],
+            "unknown to the fleet",
+            id="the start of another",
+        ),
+        pytest.param([made(**NO_START)], [END_ALONE, booked(8)], "with ends (25,)", id="its end came twice"),
+        pytest.param([made()], [booked(), booked()], "two transactions of one number", id="twice there"),
+        pytest.param([made(other_ids=[8])], [booked(), START_ALONE], "doubled", id="doubled"),
+    ],
+)
+def test_what_does_not_agree_is_found(ours: list[Entry], theirs: list[Booked], found: str) -> None:
+    assert found in "\n".join(accounts(ours, theirs))
+
+
 @pytest.mark.soak
 @pytest.mark.skipif("FLEET_SOAK" not in os.environ, reason="make soak-fleet")
 def test_a_fleet_in_chaos_for_long(tmp_path: Path) -> None:
@@ -91,7 +166,8 @@ def test_a_fleet_in_chaos_for_long(tmp_path: Path) -> None:
     soak = Soak(tmp_path, stations, warm_up_s=minutes * 20, lasts_s=minutes * 40, look_every_s=10.0)
     soak.on_look = show
     findings = run(soak.run(), LOOPS[-1])
-    print(json.dumps({"stations": stations, "minutes": minutes, **findings.figures()}))
+    made = {"made": len(findings.ours), "given_up": findings.given_up, "booked": len(findings.theirs)}
+    print(json.dumps({"stations": stations, "minutes": minutes, **made, **findings.figures()}))
     assert findings.problems(memory=True) == []
 
 

@@ -367,6 +367,7 @@ class TestFollowing:
 class TestTimers:
     def test_none_without_a_maximum_or_without_a_transaction(self) -> None:
         site = Site(AC, AC)
+        site.advance(60)  # nobody looks for the answers to the boot any more
         idle = site.counting.waiting
         site.install(20, validTo=format_time(START + 40 * DAY_S), periods=[
             {"startPeriod": 3600 * n, "limit": 20 + n} for n in range(24)

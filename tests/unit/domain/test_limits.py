@@ -566,7 +566,7 @@ def search(answer: Answer, examples: int, phases: Sequence[Phase] = tuple(Phase)
 
 
 CAMPAIGN = "CAMPAIGN" in os.environ
-EXAMPLES = 12_000 if CAMPAIGN else 300
+EXAMPLES = 12_000 if CAMPAIGN else 100
 
 
 @pytest.mark.search

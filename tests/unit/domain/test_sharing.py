@@ -224,7 +224,7 @@ def search(method: Allocate, examples: int, phases: Sequence[Phase] = tuple(Phas
 @pytest.mark.search
 @pytest.mark.timeout(3600 if CAMPAIGN else 60)
 def test_shares_keep_every_maximum_and_waste_nothing() -> None:
-    search(allocate, 20_000 if CAMPAIGN else 500)
+    search(allocate, 20_000 if CAMPAIGN else 200)
 
 
 @pytest.mark.campaign
@@ -261,6 +261,7 @@ ERRORS: dict[str, Allocate] = {
 }
 
 
+@pytest.mark.search
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
 def test_the_search_finds_a_planted_error(error: Allocate) -> None:
     with pytest.raises(AssertionError):

@@ -53,6 +53,7 @@ def test_the_line_that_decides_is_named() -> None:
 places = st.sampled_from([None, (0,), (1,), (2,), (0, 1, 2), (0, 2)])
 
 
+@pytest.mark.search
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     st.lists(st.tuples(places, st.floats(6, 63)), min_size=1, max_size=6),

@@ -197,6 +197,7 @@ def _vehicle(phases: int) -> Any:
     return replace(load_vehicle("compact"), ac_phases=phases, ac_max_power_w=22_000.0, soc_percent=20.0)
 
 
+@pytest.mark.search
 @settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip

@@ -134,6 +134,7 @@ def test_as_many_come_as_the_rates_say() -> None:
     town.close()
 
 
+@pytest.mark.search
 @pytest.mark.parametrize(
     "planted", ["busier: 1.5", "arrivals: {per_day: 140}", "arrivals: {days: [0,1,1,0.5,1,1,1]}"]
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chargepoint.fleet.ledger import COLUMNS, Ledger
+from chargepoint.fleet.outcome import called
 from chargepoint.fleet.statistics import Statistics
 from tests.unit.fleet.observed import Observed
 
@@ -187,6 +188,31 @@ def test_when_the_run_is_over_what_is_missing_is_lost() -> None:
     assert bench.statistics.ledger.totals().lost == 0
     bench.statistics.close()
     assert bench.statistics.ledger.totals().lost == 1
+
+
+def test_what_the_end_of_the_run_cut_short_says_so() -> None:
+    bench = Observed(ocpp={"TransactionMessageAttempts": "1"})
+    bench.answers("StartTransaction", "InternalError")
+    bench.connect()
+    bench.charge()
+    bench.disconnect()
+    bench.plug_out()
+    bench.advance(10)
+    [entry] = bench.statistics.ledger
+    assert (entry.verdict, entry.note) == ("missing", "StartTransaction was given up: InternalError")
+    bench.statistics.close()
+    assert entry.note == "StartTransaction was given up: InternalError; the run ended first"
+    assert called(entry).endswith("InternalError; its end was not acknowledged: the run ended first")
+
+
+def test_what_was_given_up_was_not_cut_short() -> None:
+    bench = Observed(ocpp={"TransactionMessageAttempts": "1"})
+    bench.answers("StopTransaction", "InternalError")
+    bench.connect()
+    bench.visit("LOST")
+    bench.statistics.close()
+    [entry] = bench.statistics.ledger
+    assert (entry.verdict, entry.note) == ("missing", "StopTransaction was given up: InternalError")
 
 
 def test_the_table_has_a_row_for_each() -> None:

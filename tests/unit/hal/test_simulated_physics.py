@@ -112,6 +112,7 @@ def agree(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:
     )
 
 
+@pytest.mark.search
 @settings(REPEATABLE, max_examples=40)
 @given(
     st.sampled_from(vehicle_names()),
@@ -129,6 +130,7 @@ def test_ac_register_and_charge_are_those_of_small_steps(
     assert agree(ours, stepped_ac(car, soc, seconds, limit_a, phases))
 
 
+@pytest.mark.search
 @settings(REPEATABLE, max_examples=40)
 @given(
     st.sampled_from(DC_KINDS),
@@ -194,6 +196,7 @@ STORIES = st.lists(st.tuples(ACTS, st.floats(0.0, 4000.0)), min_size=1, max_size
 INFOS = st.sampled_from([EvseInfo(), EvseInfo(phases=1), EvseInfo(phases=2, max_current_a=16.0), DC_INFO])
 
 
+@pytest.mark.search
 @settings(REPEATABLE, max_examples=150)
 @given(INFOS, st.sampled_from(DC_KINDS), STORIES)
 def test_whatever_happens_each_reading_is_coherent_and_the_register_rises(
@@ -220,6 +223,7 @@ def test_whatever_happens_each_reading_is_coherent_and_the_register_rises(
             clock.advance(seconds / 3)
 
 
+@pytest.mark.search
 @settings(REPEATABLE, max_examples=50)
 @given(INFOS, STORIES)
 def test_reading_changes_nothing(info: EvseInfo, story: list[tuple[Act, float]]) -> None:

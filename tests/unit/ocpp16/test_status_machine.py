@@ -32,7 +32,7 @@ STEPS = 50
 
 @pytest.mark.timeout(3600 if CAMPAIGN else 60)
 def test_nothing_that_happens_breaks_a_rule() -> None:
-    examples = settings().max_examples if CAMPAIGN else 150
+    examples = settings().max_examples if CAMPAIGN else 60
     run_state_machine_as_test(
         StationMachine, settings=settings(max_examples=examples, stateful_step_count=STEPS)
     )

@@ -188,7 +188,7 @@ class TestOurCalls:
         assert rig.clock.held
         rig.answer({})
 
-    def test_the_timeout_of_an_answered_call_is_gone(self) -> None:
+    def test_the_timeout_of_an_answered_call_harms_no_other(self) -> None:
         rig = online()
         rig.message("A")
         rig.answer({})
@@ -197,6 +197,25 @@ class TestOurCalls:
         rig.clock.advance(29)
         assert rig.session.outstanding is not None
         rig.answer({})
+        rig.clock.advance(30)
+        assert rig.clock.next_at() is None
+
+    def test_each_call_has_its_own_timeout_to_the_moment(self) -> None:
+        rig = online()
+        rig.message("A")
+        rig.answer({})
+        rig.clock.advance(15)
+        rig.message("B")
+        rig.clock.advance(29.9)
+        assert rig.session.outstanding is not None
+        rig.clock.advance(0.1)
+        assert rig.session.outstanding is None
+
+    def test_a_closed_session_has_no_timer(self) -> None:
+        rig = online()
+        rig.message("A")
+        rig.answer({})
+        rig.session.close()
         assert rig.clock.next_at() is None
 
     def test_a_mistake_of_ours_in_handling_an_answer_does_not_block_the_line(self) -> None:

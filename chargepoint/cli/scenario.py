@@ -1,0 +1,126 @@
+"""`chargepoint scenario`: run charging stories, check and list them, print their schema."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from chargepoint.errors import ConfigError
+
+__all__ = ["scenario"]
+
+
+class _Lazy(NamedTuple):
+    target: str  # module:attribute
+    about: str
+
+
+_LAZY = {
+    "run": _Lazy(
+        "chargepoint.cli.scenario_run:run_command",
+        "Run scenarios at your central system or an embedded one; a verdict for each.",
+    ),
+    "replay": _Lazy(
+        "chargepoint.cli.scenario_replay:replay_command", "Play a recorded station's side again."
+    ),
+    "from-trace": _Lazy(
+        "chargepoint.cli.scenario_replay:from_trace_command", "Make a scenario of a recorded trace."
+    ),
+}
+
+
+class _Commands(click.Group):
+    """A group whose large commands are imported only when they run, so that the rest answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_LAZY, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _LAZY:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = _LAZY[cmd_name].target.partition(":")
+        found = getattr(import_module(module), attribute)
+        assert isinstance(found, click.Command), cmd_name
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        about = {name: lazy.about for name, lazy in _LAZY.items()}
+        about |= {name: command.get_short_help_str(80) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(list(about.items()))
+
+
+_EXAMPLES = """\
+\b
+Examples:
+  chargepoint scenario run story.yaml
+  chargepoint scenario run stories/ --csms ws://localhost:9000/ocpp --junit result.xml
+  chargepoint scenario run library:charging
+  chargepoint scenario list --tag offline
+  chargepoint scenario check stories/
+"""
+
+
+@click.group(cls=_Commands, epilog=_EXAMPLES)
+def scenario() -> None:
+    """Charging stories in files: written once, run in seconds, with a verdict (docs/scenarios.md)."""
+
+
+@scenario.command()
+@click.argument("names", nargs=-1, required=True, metavar="FILE|DIR|library:NAME...")
+def check(names: tuple[str, ...]) -> int:
+    """Check scenarios and list all mistakes with line and column; exit code 1 if there are any."""
+    from scenarios.collection import collected
+    from scenarios.model import load
+
+    mistakes = 0
+    for name in collected(names):
+        try:
+            found = load(name, warn=lambda text: click.echo(f"warning: {text}", err=True))
+        except ConfigError as error:
+            mistakes += len(error.problems)
+            for problem in error.problems:
+                click.echo(problem, err=True)
+        else:
+            click.echo(f"{name}: good: {found.title}")
+    return 1 if mistakes else 0
+
+
+@scenario.command()
+def schema() -> None:
+    """Print a JSON Schema of scenarios, for editors."""
+    from scenarios.schema import schema
+
+    click.echo(json.dumps(schema(), indent=2))
+
+
+@scenario.command("list")
+@click.argument("names", nargs=-1, metavar="[FILE|DIR|library:NAME...]")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="Only those with this tag; may be repeated."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with what each is for.")
+def list_command(names: tuple[str, ...], tags: tuple[str, ...], as_json: bool) -> int:
+    """List scenarios with their tags: the shipped ones, or those named."""
+    from scenarios.collection import LIBRARY, collected
+    from scenarios.model import load
+
+    rows = []
+    for name in collected(names or (LIBRARY,)):
+        found = load(name)
+        if set(tags) <= set(found.file.tags):
+            rows.append((name, found))
+    if as_json:
+        every = [
+            {"name": name, "title": one.title, "why": one.file.why, "tags": list(one.file.tags)}
+            for name, one in rows
+        ]
+        click.echo(json.dumps(every, indent=2))
+    else:
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, one in rows:
+            click.echo(f"{name:<{width}}  {one.title}  [{', '.join(one.file.tags)}]")
+    return 0

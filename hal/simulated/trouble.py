@@ -1,0 +1,112 @@
+"""What is broken about a simulated connector, or wrong with its vehicle: nothing, usually."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hal.api import NOTHING, Fault, FaultKind, Limit, MeterReading, MeterUnavailable
+
+MeterTrouble = Literal["silent", "nan", "frozen"]
+ContactorTrouble = Literal["welded", "not_closing"]
+
+NO_METER = Fault(FaultKind.METER, info="no answer from the meter")
+FROZEN = Fault(FaultKind.METER, blocking=False, info="energy register stands still while power flows")
+WELDED = Fault(FaultKind.WELDED, info="contactor does not open")
+NOT_CLOSING = Fault(FaultKind.NOT_CLOSING, info="contactor does not close")
+
+METER_LOST_S = 60.0
+"""A meter that is silent, or stands still under load, for so long is a fault."""
+
+FROZEN_ABOVE_W = 500.0
+
+CLOSES_S = 5.0
+"""A contactor has that long to close for a vehicle that asks."""
+
+FORCED_OPEN_S = 6.0
+"""The contactor opens under load if the vehicle goes on for so long without an offer (IEC 61851-1)."""
+
+_SOON_S = 1e-4  # what is due then is due now: a float of today's epoch seconds resolves little less
+
+
+class Trouble:
+    """The state of all that is wrong; moments are those of the connector's clock."""
+
+    __slots__ = (
+        "_felt",
+        "_open_by",
+        "_stuck_since",
+        "contactor",
+        "excess_a",
+        "frozen_wh",
+        "ignores_stop",
+        "meter",
+        "meter_since",
+        "shunned",
+    )
+
+    def __init__(self) -> None:
+        self.meter: MeterTrouble | None = None
+        self.meter_since = 0.0
+        self.frozen_wh = 0.0
+        self.contactor: ContactorTrouble | None = None
+        self.excess_a = 0.0  # what the vehicle draws above any offer, if it can
+        self.ignores_stop = False
+        self.shunned = False  # the vehicle does not ask for energy just now, for a moment
+        self._felt = NOTHING
+        self._open_by: float | None = None
+        self._stuck_since: float | None = None
+
+    def shown(self, reading: MeterReading) -> float:
+        """The register as the meter tells it; raises `MeterUnavailable` if it does not."""
+        if self.meter == "silent":
+            raise MeterUnavailable("no reading of the meter: no answer")
+        if self.meter == "nan":
+            raise MeterUnavailable("no reading of the meter: it shows something that is no number")
+        return self.frozen_wh if self.meter == "frozen" else reading.energy_wh
+
+    def felt(self, offer: Limit, asks: bool, now: float) -> Limit:
+        """What the vehicle makes of an offer that it can see."""
+        if self.shunned:
+            return NOTHING
+        if not offer.zero:
+            self._open_by = None
+            power_w = offer.power_w
+            if power_w is not None:
+                power_w *= 1 + self.excess_a / offer.current_a
+            self._felt = Limit(offer.current_a + self.excess_a, power_w)
+            return self._felt
+        if not self.ignores_stop or not asks:
+            return NOTHING
+        if self._open_by is None:
+            self._open_by = now + FORCED_OPEN_S
+        return self._felt if now < self._open_by - _SOON_S else NOTHING
+
+    def contacts(self, told_closed: bool, now: float) -> bool:
+        """Whether they are closed."""
+        stuck = self.contactor == "not_closing" and told_closed
+        if not stuck:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = now
+        return self.contactor == "welded" or (told_closed and not stuck)
+
+    def faults(self, told_closed: bool, power_w: float, now: float) -> tuple[Fault, ...]:
+        """What the station has noticed by now."""
+        noticed = []
+        if self.contactor == "welded" and not told_closed:
+            noticed.append(WELDED)
+        if self._stuck_since is not None and now >= self._stuck_since + CLOSES_S - _SOON_S:
+            noticed.append(NOT_CLOSING)
+        if self.meter is not None and now >= self.meter_since + METER_LOST_S - _SOON_S:
+            if self.meter != "frozen":
+                noticed.append(NO_METER)
+            elif power_w > FROZEN_ABOVE_W:
+                noticed.append(FROZEN)
+        return tuple(noticed)
+
+    def acts_at(self, now: float) -> float | None:
+        """When something follows by itself; None if never."""
+        dues = [self._open_by, None if self._stuck_since is None else self._stuck_since + CLOSES_S]
+        if self.meter is not None:
+            dues.append(self.meter_since + METER_LOST_S)
+        return min((due for due in dues if due is not None and due > now + _SOON_S), default=None)

@@ -1,0 +1,134 @@
+"""A foreign central system's HTTP API, described by a small file: how to make it call a station."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import AfterValidator, Field, ValidationError, field_validator
+
+from chargepoint.config.problems import in_order, places
+from chargepoint.config.section import Context, Expected, Section, mistake
+from chargepoint.config.source import read
+from chargepoint.errors import ConfigError
+from scenarios.condition import Path as JmesPath
+from scenarios.expressions import ExpressionError, filled, found, text_problem
+
+__all__ = ["Adapter", "AdapterError", "AdapterFile", "CallEntry", "load_adapter"]
+
+_ENVIRONMENT = re.compile(r"\$\{(\w+)\}")
+
+
+class AdapterError(Exception):
+    """The API could not be asked, or said something unexpected."""
+
+
+def _template(value: Any) -> Any:
+    if wrong := text_problem(value):
+        raise mistake(wrong)
+    return value
+
+
+Template = Annotated[Any, AfterValidator(_template)]
+
+
+class CallEntry(Section):
+    """How one CALL is made."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(default="POST", description="Of HTTP.")
+    path: Annotated[str, AfterValidator(_template)] = Field(
+        description="Below base_url; {cp}, {action} and {payload.key} are filled in."
+    )
+    body: Template = Field(default=None, description="JSON with the same in braces; null: none.")
+    answer: JmesPath | None = Field(
+        default=None,
+        description="JMESPath that makes the OCPP answer of the JSON that comes; null: all of it.",
+    )
+
+
+class AdapterFile(Section):
+    """The file."""
+
+    base_url: str = Field(description="Where the API is.")
+    headers: Annotated[dict[str, str], Expected("names and texts")] = Field(
+        default={}, description="Of every request; ${NAME} is read from the environment."
+    )
+    timeout_s: float = Field(default=30.0, gt=0, description="Real seconds for an answer.")
+    calls: Mapping[str, Any] = Field(description="By action; `*` for all others.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise mistake("is no address of an HTTP API; write http:// or https://")
+        return url.rstrip("/")
+
+
+class Adapter:
+    """Makes a foreign central system call a station."""
+
+    def __init__(self, file: AdapterFile, calls: Mapping[str, CallEntry], headers: Mapping[str, str]) -> None:
+        self._file = file
+        self._calls = calls
+        self._headers = headers
+
+    async def call(self, cp: str, action: str, payload: Any) -> Any:
+        """The station's answer, as the API tells it. Raises `AdapterError`."""
+        entry = self._calls.get(action) or self._calls.get("*")
+        if entry is None:
+            raise AdapterError(f"the adapter does not say how to make a {action}")
+        scope = {"cp": cp, "action": action, "payload": payload}
+        quoted = {"cp": quote(cp, safe=""), "action": action, "payload": payload}
+        try:
+            url = self._file.base_url + str(filled(entry.path, quoted))
+            body = filled(entry.body, scope)
+        except ExpressionError as error:
+            raise AdapterError(f"{action}: {error}") from None
+        timeout = aiohttp.ClientTimeout(total=self._file.timeout_s)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session,
+                session.request(entry.method, url, json=body) as response,
+            ):
+                text = await response.text()
+                if response.status >= 400:
+                    raise AdapterError(f"{entry.method} {url} was answered {response.status}: {text[:200]}")
+                document = await response.json(content_type=None) if text.strip() else {}
+        except TimeoutError:
+            raise AdapterError(f"{entry.method} {url}: no answer in {self._file.timeout_s:g} s") from None
+        except (aiohttp.ClientError, ValueError) as error:
+            raise AdapterError(f"{entry.method} {url}: {error}") from None
+        try:
+            return document if entry.answer is None else found(entry.answer, document)
+        except ExpressionError as error:
+            raise AdapterError(f"{action}: {error}") from None
+
+
+def load_adapter(path: Path, environment: Mapping[str, str] = os.environ) -> Adapter:
+    """Read an adapter's file. Raises `ConfigError` with every mistake."""
+    document = read(path)
+    problems: dict[tuple[str | int, ...], str] = {}
+    calls: dict[str, CallEntry] = {}
+    try:
+        file = AdapterFile.model_validate(dict(document.tree), context=Context(path.parent))
+    except ValidationError as error:
+        raise ConfigError(in_order(places(AdapterFile, error), document, columns=True)) from None
+    for action, entry in file.calls.items():
+        try:
+            calls[action] = CallEntry.model_validate(entry)
+        except ValidationError as error:
+            problems |= {("calls", action, *place): text for place, text in places(CallEntry, error).items()}
+    headers = {}
+    for name, value in file.headers.items():
+        for wanted in _ENVIRONMENT.findall(value):
+            if wanted not in environment:
+                problems["headers", name] = f"needs the environment variable {wanted}, which is not set"
+        headers[name] = _ENVIRONMENT.sub(lambda match: environment.get(match[1], ""), value)
+    if problems:
+        raise ConfigError(in_order(problems, document, columns=True))
+    return Adapter(file, calls, headers)

@@ -1,0 +1,55 @@
+"""Readers of what charge points and central systems write down: traces, frame logs, CSV exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from pathlib import Path
+
+from chargepoint.errors import ConfigError
+from scenarios.importers import jsonl, plain, table
+from scenarios.importers.assembling import assembled
+from scenarios.importers.found import Source
+from scenarios.recorded import Recorded
+
+__all__ = ["FORMATS", "read"]
+
+MOST_BYTES = 512 * 2**20
+
+FORMATS: dict[str, Callable[[Source], None]] = {
+    "trace": jsonl.collect,
+    "csv": table.collect,
+    "log": plain.collect,
+}
+"""Name -> reader; `auto` takes the first that recognizes the file."""
+
+
+def read(
+    path: Path, *, format: str = "auto", station: str | None = None, zone: tzinfo | None = None
+) -> Recorded:
+    """The records of one station in a file.
+
+    `station` chooses one where the file has several; `zone` is that of time stamps that name none, else UTC.
+    Raises `ConfigError` naming file and line: not readable, nothing in it, several stations, no time.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(
+                [f"{path}: is larger than {MOST_BYTES >> 20} MiB; cut out the part in question"]
+            )
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from error
+    source = Source(str(path), text, zone)
+    name = format
+    if format == "auto":
+        name = next(
+            (
+                name
+                for name, recognizes in (("trace", jsonl.recognizes), ("csv", table.recognizes))
+                if recognizes(source)
+            ),
+            "log",
+        )
+    FORMATS[name](source)
+    return assembled(source, name, station)

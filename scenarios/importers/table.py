@@ -1,0 +1,197 @@
+"""Reads CSV exports: which column holds what is taken from the header, else from the cells themselves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from scenarios.importers import words
+from scenarios.importers.found import Found, Source
+from scenarios.importers.framing import begin, whole
+from scenarios.importers.jsonl import rebuilt
+
+DELIMITERS = ",;\t|"
+
+HEADERS = {
+    "time": "timestamp|time|datetime|date time|date|created at|created|logged at|log time|ts|received at"
+    "|event time",
+    "direction": "direction|dir|way|sender|from|type direction|flow|origin|source",
+    "raw": "raw|raw message|message|ocpp message|frame|text|data|content|log|log message|json|body",
+    "payload": "payload|request|response|parameters|params|message body",
+    "action": "action|command|ocpp action|operation|message name|method",
+    "id": "message id|messageid|unique id|uniqueid|id|request id|correlation id|msg id",
+    "kind": "message type|messagetype|type|message type id|messagetypeid|kind|msg type",
+    "station": "charge point id|chargepointid|charge point|charge box id|chargeboxid|charge box|station"
+    "|station id|cp id|cp|identity|charger|charger id|evse|evse id|device",
+}
+_NAMES = {name: column for column, names in HEADERS.items() for name in names.split("|")}
+
+
+def recognizes(source: Source) -> bool:
+    """The rows have the same number of cells, and one of them is a frame or the header names its parts."""
+    try:
+        rows = _rows(source, 40)
+    except csv.Error:
+        return False
+    if len(rows) < 2 or len(rows[0][1]) < 2:
+        return False
+    widths = [len(row) for _, row in rows]
+    if sum(width == widths[0] for width in widths) < 0.9 * len(widths):
+        return False
+    columns = _named(rows[0][1])
+    if "time" in columns and ("raw" in columns or {"payload", "id"} <= columns.keys()):
+        return True
+    cells = [cell for _, row in rows for cell in row]
+    if not any(_is_frame(cell) for cell in cells):
+        return False
+    return source.name.lower().endswith((".csv", ".tsv")) or any(
+        len(cell) < 40 and source.stamps.read(cell) is not None for cell in cells
+    )
+
+
+def collect(source: Source) -> None:
+    """Every row with a frame; others are counted."""
+    try:
+        rows = _rows(source, None)
+    except csv.Error as error:
+        raise source.mistake(1, f"is not CSV: {error}") from None
+    if not rows:
+        return
+    columns = _named(rows[0][1])
+    if _is_header(rows[0][1], columns):
+        header = rows.pop(0)[1]
+    else:
+        columns, header = {}, []
+    _by_content(source, columns, [row for _, row in rows[:50]])
+    if "time" not in columns or not ("raw" in columns or {"payload", "id"} <= columns.keys()):
+        missing = "time stamp" if "time" not in columns else "frame"
+        names = f" among {', '.join(header)}" if header else ""
+        raise source.mistake(
+            1, f"found no column with a {missing}{names}; name them timestamp, direction and raw"
+        )
+    for line, row in rows:
+        found = _found(source, columns, line, row)
+        if found is None:
+            source.unknown.append(line)
+        else:
+            source.found.append(found)
+
+
+def _rows(source: Source, most: int | None) -> list[tuple[int, list[str]]]:
+    """Line number and cells of each row that is not empty."""
+    text = source.text.splitlines(keepends=True)
+    reader = csv.reader(text, delimiter=_delimiter(text[:40]), skipinitialspace=True)
+    rows: list[tuple[int, list[str]]] = []
+    line = 1
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            rows.append((line, row))
+        line = reader.line_num + 1
+        if most is not None and len(rows) >= most:
+            break
+    return rows
+
+
+def _delimiter(lines: list[str]) -> str:
+    """The one that cuts most lines into equally many cells, some of them frames or named columns."""
+
+    def fitness(delimiter: str) -> tuple[bool, float, int]:
+        try:
+            rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
+        except csv.Error:
+            return False, 0.0, 0
+        if not rows or len(rows[0]) < 2:
+            return False, 0.0, 0
+        alike = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+        useful = len(_named(rows[0])) > 1 or any(_is_frame(cell) for cell in rows[-1])
+        return useful, alike, len(rows[0])
+
+    return max(DELIMITERS, key=fitness)
+
+
+def _named(header: Sequence[str]) -> dict[str, int]:
+    columns: dict[str, int] = {}
+    for number, cell in enumerate(header):
+        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell.strip())
+        name = re.sub(r"[\s_./()-]+", " ", spaced).strip().lower()
+        column = _NAMES.get(name) or _NAMES.get(name.replace(" ", ""))
+        if column is not None:
+            columns.setdefault(column, number)
+    return columns
+
+
+def _is_header(row: Sequence[str], columns: dict[str, int]) -> bool:
+    return bool(columns) and not any(_is_frame(cell) for cell in row)
+
+
+def _is_frame(cell: str) -> bool:
+    start = begin(cell)
+    return start is not None and whole(cell[start:]) is not None
+
+
+def _by_content(source: Source, columns: dict[str, int], rows: list[list[str]]) -> None:
+    """Find by their cells the columns that no header names, or names wrongly."""
+
+    def best(fits: Callable[[str], bool]) -> int | None:
+        width = max((len(row) for row in rows), default=0)
+        counts = [sum(fits(row[n].strip()) for row in rows if n < len(row)) for n in range(width)]
+        return counts.index(max(counts)) if counts and max(counts) > 0 else None
+
+    frames = best(_is_frame)
+    if frames is not None:
+        columns["raw"] = frames
+    elif "payload" not in columns and "raw" in columns and "id" in columns:
+        columns["payload"] = columns.pop("raw")
+    raw = columns.get("raw")
+    if "time" not in columns:
+        stamped = best(lambda cell: len(cell) < 40 and source.stamps.read(cell) is not None)
+        if stamped is not None and stamped != raw:
+            columns["time"] = stamped
+    if "direction" not in columns:
+        said = best(lambda cell: len(cell) < 40 and (words.outright(cell), words.word(cell)) != (None, None))
+        if said is not None and said != raw:
+            columns["direction"] = said
+
+
+def _found(source: Source, columns: dict[str, int], line: int, row: list[str]) -> Found | None:
+    def cell(column: str) -> str:
+        number = columns.get(column)
+        return row[number].strip() if number is not None and number < len(row) else ""
+
+    raw: str | None = None
+    if text := cell("raw"):
+        start = begin(text)
+        taken = None if start is None else whole(text[start:])
+        raw = None if taken is None else taken[0]
+    elif cell("id"):
+        try:
+            payload = json.loads(cell("payload") or "{}")
+        except (ValueError, RecursionError):
+            raise source.mistake(line, f"the payload is not JSON: {cell('payload')[:60]}") from None
+        raw = rebuilt(
+            cell("kind") or ("call" if cell("action") else "result"), cell("id"), cell("action"), payload
+        )
+    if raw is None:
+        return None
+    at = source.stamps.read(cell("time"))
+    if at is None:
+        raise source.mistake(line, f"{cell('time')!r} is no time stamp")
+    said = cell("direction")
+    return Found(
+        at,
+        line,
+        cell("station") or None,
+        raw=raw,
+        outgoing=words.outright(said) if words.outright(said) is not None else _speaker(said),
+        word=words.word(said),
+    )
+
+
+def _speaker(said: str) -> bool | None:
+    """A column that names who spoke: CP, ChargePoint, CSMS, Server ..."""
+    name = re.sub(r"[\s_-]+", "", said).lower()
+    if name in ("cp", "chargepoint", "chargebox", "station", "charger", "evse", "client"):
+        return True
+    return False if name in ("cs", "csms", "server", "backend", "centralsystem", "backoffice") else None

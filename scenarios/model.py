@@ -1,0 +1,320 @@
+"""A scenario's file: the stations, the story, and all its mistakes at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+
+from chargepoint.config import StationConfig
+from chargepoint.config.problems import in_order, places
+from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
+from chargepoint.config.source import Document, Place, Scalar, read, spelled
+from chargepoint.config.source import parse as parse_document
+from chargepoint.errors import ConfigError
+from chargepoint.fleet.file import moment
+from chargepoint.fleet.group import station_config
+from chargepoint.fleet.shipped import template_config, template_problem
+from scenarios.collection import LIBRARY, library_file
+from scenarios.condition import Duration, Text
+from scenarios.expressions import text_problem
+from scenarios.faults import Disturbance
+from scenarios.site import SiteEntry
+from scenarios.step import Include, Step, Steps
+
+__all__ = [
+    "Fragment",
+    "Need",
+    "Scenario",
+    "ScenarioFile",
+    "StationEntry",
+    "every",
+    "fragment_of",
+    "load",
+    "parse",
+    "resolved",
+]
+
+Warn = Callable[[str], None]
+
+Need = Literal["csms commands", "own csms", "stepped clock", "wall clock"]
+
+_log = logging.getLogger(__name__)
+
+_ELSEWHERE = {"identity": "`id`", "vehicle": "`vehicle` beside it"}
+
+
+class StationEntry(Section):
+    """One station of a story."""
+
+    id: Text = Field(default="CP001", min_length=1, max_length=255, description="Its identity.")
+    template: str | None = Field(
+        default=None,
+        description="The type of station: a name of `chargepoint fleet templates`, or the path of a file.",
+    )
+    # A Mapping, not a dict: its scalars stay source text until a station's configuration reads them.
+    station: Annotated[Mapping[str, Any], Expected("a group of keys")] = Field(
+        default={}, description="Keys of a station's configuration in place of the template's."
+    )
+    vehicle: Annotated[str | dict[str, Any] | None, Expected("a vehicle's name, or keys of a vehicle")] = (
+        Field(default=None, description="What comes to charge where a step does not say.")
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _is_a_template(cls, template: str | None, info: ValidationInfo) -> str | None:
+        if template is None:
+            return None
+        if "/" in template or template.endswith((".yaml", ".yml")):
+            folder = info.context.folder if isinstance(info.context, Context) else Path()
+            template = str(folder / Path(template).expanduser())
+        try:
+            wrong = template_problem(template, lambda text: None)
+        except ConfigError as error:
+            raise mistake(f"has mistakes of its own: {'; '.join(error.problems)}") from None
+        if wrong:
+            raise mistake(wrong)
+        return template
+
+    @field_validator("station")
+    @classmethod
+    def _fits_the_template(cls, written: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+        problems: dict[Place, str] = {
+            (key,): f"has a place of its own; write it as {place}"
+            for key, place in _ELSEWHERE.items()
+            if key in written
+        }
+        keys = {key: value for key, value in written.items() if key not in _ELSEWHERE}
+        context = info.context
+        own = Context(context.folder, look_for_files=True) if isinstance(context, Context) else None
+        try:
+            station_config(template_config(info.data.get("template")), keys, own)
+        except ValidationError as error:
+            problems |= places(StationConfig, error)
+        if problems:
+            raise mistakes(problems)
+        return written
+
+    def config(self, identity: str, like: StationConfig | None, folder: Path) -> StationConfig:
+        """The whole configuration; `like` is used where there is no template. Raises `ConfigError`."""
+        changes: dict[str, Any] = {"storage": None, **self.station, "identity": identity}
+        if self.vehicle is not None:
+            changes["vehicle"] = self.vehicle
+        origin = template_config(self.template) if self.template or like is None else like
+        try:
+            return station_config(origin, changes, Context(folder, look_for_files=True))
+        except ValidationError as error:
+            found = places(StationConfig, error)
+            raise ConfigError(
+                [f"{identity}: {spelled(place)}: {text}" for place, text in found.items()]
+            ) from None
+
+
+class CsmsEntry(Section):
+    """The embedded central system of a story."""
+
+    interval_s: int = Field(default=86_400, ge=0, description="The heartbeat interval it tells.")
+    passwords: dict[str, str] = Field(default={}, description="Who must show a password, and which.")
+    first_transaction_id: int = Field(default=1, description="The id of the first transaction.")
+
+
+class Fragment(Section):
+    """What another scenario can include."""
+
+    title: str = Field(default="", max_length=200, description="What it is, in a few words.")
+    why: str = Field(default="", description="What it is for, in a sentence.")
+    tags: tuple[str, ...] = Field(default=(), description="Words to choose it by.")
+    variables: Annotated[dict[str, Any], Expected("names and values")] = Field(
+        default={}, description="Names and values for `{name}`."
+    )
+    steps: tuple[Step, ...] = Field(min_length=1, description="The story.")
+
+    @field_validator("variables")
+    @classmethod
+    def _have_names(cls, variables: dict[str, Any]) -> dict[str, Any]:
+        problems = {
+            name: "is no name for a variable; write letters, digits and _"
+            for name in variables
+            if not name.isidentifier()
+        } | {name: wrong for name, value in variables.items() if (wrong := text_problem(value))}
+        if problems:
+            raise mistakes(problems)
+        return variables
+
+
+class ScenarioFile(Fragment):
+    """A whole scenario."""
+
+    title: str = Field(min_length=1, max_length=200, description="What it is, in a few words.")
+    start: Annotated[str | None, Expected("a time such as 2026-03-02T06:00:00Z, or null")] = Field(
+        default=None, description="Station time at the beginning; --start wins; null: now."
+    )
+    seed: int = Field(default=0, ge=0, description="The same seed gives the same frames; --seed wins.")
+    stations: tuple[StationEntry, ...] = Field(
+        default=(StationEntry(),), min_length=1, max_length=1000, description="Who takes part."
+    )
+    begin: Literal["accepted", "connected", "powered", "off"] = Field(
+        default="accepted", description="How far the stations are before the first step."
+    )
+    csms: CsmsEntry = Field(default=CsmsEntry(), description="The embedded central system.")
+    site: SiteEntry | None = Field(default=None, description="The grid connection they share; measured.")
+    needs: tuple[Need, ...] = Field(default=(), description="What it cannot do without.")
+    background: tuple[Disturbance, ...] = Field(default=(), description="Disturbances from the beginning on.")
+    within: Duration = Field(default="366d", description="Station time for the whole story.")
+
+    @field_validator("start")
+    @classmethod
+    def _is_a_moment(cls, start: str | None) -> str | None:
+        try:
+            moment(start)
+        except ValueError:
+            raise mistake(f'is no time (is "{start}"); write for example 2026-03-02T06:00:00Z') from None
+        return start
+
+    @field_validator("stations")
+    @classmethod
+    def _differ(cls, stations: tuple[StationEntry, ...]) -> tuple[StationEntry, ...]:
+        seen: dict[str, int] = {}
+        problems: dict[Place, str] = {}
+        for n, station in enumerate(stations):
+            if seen.setdefault(station.id, n) != n:
+                problems[n, "id"] = f"{station.id} is the id of an earlier station; write another one"
+        if problems:
+            raise mistakes(problems)
+        return stations
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario ready to run; `name` is how it was addressed, `fragments` what it includes, by path."""
+
+    name: str
+    file: ScenarioFile
+    path: Path | None = None
+    fragments: Mapping[str, Fragment] = field(default_factory=dict)
+    lines: Mapping[Place, int] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return self.file.title
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths begin."""
+        return Path() if self.path is None else self.path.parent
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot do without, what its steps show included."""
+        found: dict[str, None] = dict.fromkeys(self.file.needs)
+        stories = [self.file.steps, *(fragment.steps for fragment in self.fragments.values())]
+        for step in (step for steps in stories for step in every(steps)):
+            if step.csms is not None:
+                found["own csms" if step.csms.needs_own else "csms commands"] = None
+            if step.disturb is not None:
+                found |= dict.fromkeys(step.disturb.needs)
+        for disturbance in self.file.background:
+            found |= dict.fromkeys(disturbance.needs)
+        return tuple(found)
+
+
+def every(steps: Steps) -> Iterator[Any]:
+    """All steps, those within steps included."""
+    for step in steps:
+        yield step
+        for inner in (step.repeat, step.group):
+            if inner is not None:
+                yield from every(inner.steps)
+        for branch in (*(step.parallel or ()), step.then or (), step.else_ or ()):
+            yield from every(branch)
+
+
+def load(name: Path | str, warn: Warn = _log.warning) -> Scenario:
+    """Read a scenario: a path, or `library:NAME`. Relative paths in it begin at its folder.
+
+    Raises `ConfigError` with every mistake, those in included files too; a syntax error or a duplicate key
+    ends the reading of its file at the first.
+    """
+    path = resolved(name, Path())
+    return _bind(str(name), path, read(path), warn)
+
+
+def parse(text: str, name: str = "scenario", folder: Path = Path(), warn: Warn = _log.warning) -> Scenario:
+    """The same from YAML text; `name` stands for the file in messages."""
+    document = parse_document(text, name)
+    return _bind(name, folder / name, document, warn)
+
+
+def resolved(name: Path | str, folder: Path) -> Path:
+    """The file that a name or a path from `folder` means. Raises `ConfigError` for an unknown name."""
+    text = str(name)
+    if text.startswith(LIBRARY):
+        return library_file(text.removeprefix(LIBRARY))
+    return folder / Path(text).expanduser()
+
+
+def _bind(name: str, path: Path, document: Document, warn: Warn) -> Scenario:
+    context = Context(path.parent, look_for_files=True)
+    problems: list[str] = []
+    fragments: dict[str, Fragment] = {}
+    _gather(document, path, (path.resolve(),), fragments, problems)
+    try:
+        file = ScenarioFile.model_validate(dict(document.tree), context=context)
+    except ValidationError as error:
+        own = in_order(places(ScenarioFile, error), document, columns=True)
+        raise ConfigError([*own, *problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    for place, text in context.warnings.items():
+        warn(f"{document.name}:{document.line(place)}: {spelled(place)}: {text}")
+    return Scenario(name, file, path, fragments, document.lines)
+
+
+def _gather(
+    document: Document, path: Path, above: tuple[Path, ...], found: dict[str, Fragment], problems: list[str]
+) -> None:
+    """Read what a file includes, and what that includes; `found` is by resolved path."""
+    for place, file in _includes(document.tree, ()):
+        where = f"{document.name}:{document.line(place)}:{document.column(place)}: {spelled(place)}: "
+        try:
+            other = resolved(file, path.parent)
+            if other.resolve() in above:
+                problems.append(f"{where}includes {file}, which includes this again; take one of them out")
+                continue
+            key = str(other.resolve())
+            if key in found:
+                continue
+            inner = read(other)
+        except ConfigError as error:
+            problems.extend(where + problem for problem in error.problems)
+            continue
+        try:
+            found[key] = Fragment.model_validate(dict(inner.tree), context=Context(other.parent))
+        except ValidationError as error:
+            problems.extend(in_order(places(Fragment, error), inner, columns=True))
+        _gather(inner, other, (*above, other.resolve()), found, problems)
+
+
+def _includes(tree: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    if isinstance(tree, list):
+        for n, item in enumerate(tree):
+            yield from _includes(item, (*place, n))
+    elif isinstance(tree, Mapping):
+        for key, item in tree.items():
+            if key == "include":
+                file = item.get("file") if isinstance(item, Mapping) else item
+                if isinstance(file, Scalar) and file:
+                    yield (*place, key), str(file)
+            elif key in ("steps", "then", "else", "parallel", "repeat", "group"):
+                yield from _includes(item, (*place, key))
+
+
+def fragment_of(scenario: Scenario, include: Include, folder: Path) -> tuple[Fragment, Path]:
+    """What an include step means, seen from a file in `folder`; and the folder of that file."""
+    path = resolved(include.file, folder)
+    return scenario.fragments[str(path.resolve())], path.parent

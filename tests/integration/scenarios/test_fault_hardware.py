@@ -1,0 +1,269 @@
+"""Faults of the simulated hardware, as the station notices them and the central system is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hal.api import PilotState
+from scenarios.faults import BadDisturbance
+from tests.integration.piped import play
+from tests.integration.scenarios.fault_rig import FREE, Rig, live
+
+TOLD = {
+    "meter_silent": "PowerMeterFailure",
+    "meter_nan": "PowerMeterFailure",
+    "meter_frozen": "PowerMeterFailure",
+    "contactor_not_closing": "PowerSwitchFailure",
+    "pilot": "EVCommunicationError",
+    "over_temperature": "HighTemperature",
+    "ground": "GroundFailure",
+    "over_current": "OverCurrentFailure",
+}
+"""Kind of fault -> errorCode, in a running session (OCPP 1.6 §7.6)."""
+
+
+def _codes(rig: Rig) -> list[str]:
+    return [
+        payload["errorCode"] for payload in rig.calls("StatusNotification") if payload["connectorId"] == 1
+    ]
+
+
+async def _session_with(rig: Rig, **keys: Any) -> None:
+    """A session with a fault in its middle, and the vehicle's leaving once it is mended."""
+    await rig.do("plug_in", connector=1)
+    await rig.wait(120)
+    await rig.disturb(**keys)
+    await rig.wait(150)
+    await rig.disturb(calm="all")
+    await rig.wait(60)
+    await rig.do("plug_out", connector=1)
+    await rig.wait(60)
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_the_central_system_is_told_of_it_and_of_its_end(kind: str) -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await _session_with(rig, hardware=kind)
+            assert TOLD[kind] in _codes(rig)
+            assert _codes(rig)[-1] == "NoError"
+            assert rig.status()["status"] == "Available"
+            await rig.nothing_is_lost()
+            rig.rx.clear()
+            await rig.charge_freely(1)
+            assert set(_codes(rig)) == {"NoError"}
+            assert len(rig.transactions) >= 2
+
+    play(run)
+
+
+def test_without_a_fault_nothing_is_told() -> None:
+    """What the test above would say of a fault that does nothing."""
+
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await _session_with(rig, clock="skew", by="1s")
+            assert set(_codes(rig)) == {"NoError"}
+
+    play(run)
+
+
+@pytest.mark.parametrize("kind", ["meter_silent", "meter_nan"])
+def test_a_meter_that_says_nothing_useful_says_nothing(kind: str) -> None:
+    """A minute later it is a fault; no wrong value is ever told."""
+
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(30)
+            await rig.disturb(hardware=kind)
+            assert rig.status()["meter_wh"] is None
+            await rig.wait(58)
+            assert set(_codes(rig)) == {"NoError"}
+            await rig.wait(10)
+            assert _codes(rig)[-1] == "PowerMeterFailure"
+            await rig.disturb(calm=kind)
+            assert rig.status()["meter_wh"] > 0
+            await rig.do("plug_out", connector=1)
+            await rig.nothing_is_lost()
+            assert rig.transactions[0].energy_wh > 0
+
+    play(run)
+
+
+def test_a_frozen_register_is_a_warning_and_charging_goes_on() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(120)
+            await rig.disturb(hardware="meter_frozen")
+            frozen_wh = rig.status()["meter_wh"]
+            await rig.wait(300)
+            assert rig.status()["meter_wh"] == frozen_wh
+            assert rig.status()["power_w"] > 1000
+            assert rig.status()["status"] == "Charging"
+            assert rig.evse.register_wh > frozen_wh
+            await rig.disturb(calm="all")
+            assert rig.status()["meter_wh"] == pytest.approx(rig.evse.register_wh, abs=0.01)
+
+    play(run)
+
+
+@pytest.mark.parametrize(("kind", "more"), [("meter_back", {"by_wh": 50}), ("meter_reset", {})])
+def test_a_register_that_falls_bills_nothing_twice(kind: str, more: dict[str, Any]) -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("meter", connector=1, energy_wh=5000)
+            await rig.do("plug_in", connector=1)
+            await rig.wait(300)
+            before_wh = rig.evse.register_wh
+            await rig.disturb(hardware=kind, **more)
+            assert rig.evse.register_wh == pytest.approx(before_wh - 50 if more else 0.0, abs=0.01)
+            await rig.wait(300)
+            charged_wh = before_wh - 5000 + rig.evse.register_wh - (before_wh - 50 if more else 0.0)
+            await rig.do("plug_out", connector=1)
+            await rig.nothing_is_lost()
+            assert 0 < rig.transactions[0].energy_wh <= charged_wh + 1
+
+    play(run)
+
+
+def test_a_welded_contactor_stays_closed_and_the_cable_locked() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            await rig.disturb(hardware="contactor_welded")
+            assert rig.status()["status"] == "Charging"
+            await rig.do("plug_out", connector=1)
+            await rig.wait(30)
+            assert rig.evse.closed
+            assert rig.evse.locked
+            assert rig.status()["status"] == "Faulted"
+            assert _codes(rig)[-1] == "PowerSwitchFailure"
+            await rig.disturb(calm="all")
+            await rig.wait(30)
+            assert not rig.evse.closed
+            assert rig.status()["status"] == "Available"
+            await rig.nothing_is_lost()
+
+    play(run)
+
+
+def test_a_contactor_that_does_not_close_lets_nothing_flow() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="contactor_not_closing")
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            assert rig.evse.register_wh == 0
+            assert not rig.evse.closed
+            assert rig.status()["error_code"] == "PowerSwitchFailure"
+            await rig.disturb(calm="all")
+            await rig.do("plug_out", connector=1)
+            await rig.charge_freely(1)
+            assert rig.evse.register_wh > 100
+            await rig.nothing_is_lost()
+
+    play(run)
+
+
+def test_a_broken_lock() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="lock_broken")
+            await rig.do("plug_in", connector=1)
+            await rig.wait(30)
+            assert "ConnectorLockFailure" in _codes(rig)
+            await rig.disturb(calm="all")
+            await rig.do("plug_out", connector=1)
+            await rig.wait(30)
+            assert _codes(rig)[-1] == "NoError"
+
+    play(run)
+
+
+def test_a_vehicle_that_draws_more_than_it_is_offered() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE, vehicle="compact") as rig:
+            await rig.do("config", key="MeterValueSampleInterval", value=10)
+            profile = {
+                "chargingProfileId": 1,
+                "stackLevel": 0,
+                "chargingProfilePurpose": "TxDefaultProfile",
+                "chargingProfileKind": "Relative",
+                "chargingSchedule": {
+                    "chargingRateUnit": "A",
+                    "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6.0}],
+                },
+            }
+            await rig.csms.call(
+                "CP001", "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile}
+            )
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            right_w = rig.status()["power_w"]
+            await rig.disturb(hardware="ev_draws_more", by_a=4)
+            await rig.wait(30)
+            assert rig.status()["offered_a"] == 6
+            assert rig.status()["power_w"] == pytest.approx(right_w * 10 / 6, rel=0.1)
+            await rig.disturb(calm="all")
+            await rig.wait(30)
+            assert rig.status()["power_w"] == pytest.approx(right_w, rel=0.01)
+
+    play(run)
+
+
+def test_a_vehicle_that_goes_on_without_an_offer() -> None:
+    """IEC 61851-1: the contactor opens under load after 6 s."""
+
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            await rig.disturb(hardware="ev_ignores_stop")
+            await rig.csms.call("CP001", "RemoteStopTransaction", {"transactionId": 1})
+            await rig.wait(5)
+            assert rig.evse.offered.zero
+            assert rig.evse.closed
+            assert rig.evse.pilot is PilotState.C
+            assert rig.calls("StopTransaction") == []
+            await rig.wait(2)
+            assert not rig.evse.closed
+            assert len(rig.calls("StopTransaction")) == 1
+            await rig.nothing_is_lost()
+
+    play(run)
+
+
+def test_a_flapping_pilot() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            told = len(rig.calls("StatusNotification"))
+            await rig.disturb(hardware="ev_flapping", every="30s")
+            pilots = []
+            for _ in range(8):
+                pilots.append(rig.evse.pilot)
+                await rig.wait(30)
+            assert pilots == [PilotState.B, PilotState.C] * 4
+            assert len(rig.calls("StatusNotification")) >= told + 4
+            await rig.disturb(calm="all")
+            await rig.wait(60)
+            assert rig.evse.pilot is PilotState.C
+            await rig.do("plug_out", connector=1)
+            await rig.nothing_is_lost()
+
+    play(run)
+
+
+def test_a_connector_that_is_not_there() -> None:
+    async def run() -> None:
+        async with live() as rig:
+            with pytest.raises(BadDisturbance, match="CP001 has no connector 2"):
+                await rig.disturb(hardware="pilot", connector=2)
+
+    play(run)

@@ -1,0 +1,339 @@
+"""Stories at the embedded central system: every kind of step, what it needs to pass, and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from scenarios.model import load, parse
+from scenarios.runner import RunOptions, run
+from scenarios.verdict import Outcome, State, Verdict
+
+
+def play(steps: str, options: RunOptions | None = None, head: str = "") -> Outcome:
+    """The outcome of a story on the stepped clock."""
+    indented = "".join(f"  {line}\n" for line in steps.strip("\n").splitlines())
+    return asyncio.run(run(parse(f"title: T\n{head}\nsteps:\n{indented}"), options))
+
+
+def passed(steps: str, options: RunOptions | None = None, head: str = "") -> Outcome:
+    outcome = play(steps, options, head)
+    assert outcome.verdict is Verdict.PASS, outcome.why
+    assert all(step.state in (State.PASSED, State.LEFT_OUT) for step in outcome.every_step())
+    return outcome
+
+
+def failed(steps: str, head: str = "") -> str:
+    outcome = play(steps, head=head)
+    assert outcome.verdict is Verdict.FAIL, (outcome.verdict, outcome.why)
+    return outcome.why
+
+
+CHARGE = """
+- plug_in: {connector: 1, ev: compact}
+- swipe: {id_tag: TAG1}
+- expect: {frame: StartTransaction, where: {connectorId: 1, idTag: TAG1}, save: {tx: response.transactionId}}
+"""
+
+
+def test_plug_first_then_the_card() -> None:
+    outcome = passed(
+        CHARGE
+        + """
+- wait: 30m
+- expect: {meter: {session_wh: "> 2000"}, that: power_w < 11500 and tx == transaction_id}
+- expect: {frame: MeterValues, times: 30, where: {transactionId: "{tx}"}}
+- expect_never: {frame: MeterValues}
+- swipe: {id_tag: TAG1}
+- expect: {frame: StopTransaction, where: {transactionId: "{tx}"}, that: meterStop > 2000}
+"""
+    )
+    assert outcome.ended_at - outcome.began_at == 1800
+    assert outcome.real_s < 20
+
+
+def test_the_same_seed_gives_the_same_frames() -> None:
+    def frames(seed: int) -> list[str]:
+        head = "stations: [{station: {ocpp: {MeterValueSampleInterval: 600}}}]"
+        outcome = passed(CHARGE + "- wait: 24h", RunOptions(seed=seed, start=1_774_742_400.0), head)
+        return [frame.text for frame in outcome.stations["CP001"].frames]
+
+    first = frames(7)
+    assert len(first) > 280
+    assert frames(7) == first
+    assert frames(8) != first
+
+
+def test_each_frame_answers_for_one_expectation() -> None:
+    why = failed(CHARGE + "- expect: {frame: StartTransaction, within: 3s}")
+    assert why.startswith("waited 3s for StartTransaction: there came only")
+
+
+def test_older_frames_are_gone_when_the_story_goes_on() -> None:
+    why = failed(CHARGE + "- wait: 1m\n- expect: {frame: Authorize}")
+    assert why == "waited 10s for Authorize: there came only StatusNotification, MeterValues"
+    passed(CHARGE + "- wait: 1m\n- expect: {frame: Authorize, since: start}")
+
+
+def test_what_must_never_come() -> None:
+    why = failed(CHARGE + "- expect_never: {frame: MeterValues, for: 10m}")
+    assert why == "MeterValues must not happen, and did at 2026-01-01T00:01:00.000Z"
+    passed(CHARGE + "- expect_never: {frame: StopTransaction, for: 10m}")
+
+
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        (
+            "{status: Faulted}",
+            "waited 10s for status Faulted at connector 1: status is Charging, not Faulted",
+        ),
+        (
+            "{frame: StatusNotification, where: {status: Faulted}}",
+            "StatusNotification came, but status is Charging, not Faulted",
+        ),
+        ("{meter: {power_w: '> 50000'}}", "power_w is"),
+        ("{limit: {offered_a: 10}}", "offered_a is 16.0, not 10"),
+        ("{that: power_w < 5}", "power_w is"),
+        ("{energy_wh: 90000, within: 1m}", "waited 1m for a session of 90000 Wh at connector 1"),
+        ("{event: reboot}", "waited 10s for the event reboot: it did not come"),
+        ("{online: false}", "waited 10s for no link"),
+        ("{status: Faulted, message: It burns}", "It burns (waited 10s for status Faulted"),
+        ("{frames: [{frame: MeterValues}, {frame: Heartbeat}]}", "it came as far as 0 of them"),
+    ],
+)
+def test_what_was_waited_for_and_what_there_was(condition: str, why: str) -> None:
+    head = "stations: [{station: {connectors: [{max_current_a: 16}]}}]"
+    assert why in failed(CHARGE + f"- wait: 10s\n- expect: {condition}", head)
+
+
+def test_conditions_that_come_true_by_themselves() -> None:
+    outcome = passed(
+        CHARGE
+        + """
+- wait: {energy_wh: 5000, within: 2h}
+- wait: {soc_percent: 90, within: 12h}
+- ev: {connector: 1, draws: false}
+- wait: {status: SuspendedEV}
+- swipe: {id_tag: TAG1}
+- plug_out: {connector: 1}
+- expect: {status: [Finishing, Available], exactly: true}
+- expect: {event: transaction, where: {phase: stopped}, save: {reason: reason}}
+- expect: {that: reason == 'Local'}
+"""
+    )
+    assert 3600 < outcome.ended_at - outcome.began_at < 12 * 3600
+
+
+def test_the_central_system_commands_and_answers() -> None:
+    passed(
+        """
+- csms: {call: ChangeConfiguration, payload: {key: MeterValueSampleInterval, value: 30}}
+- csms:
+    call: GetConfiguration
+    payload: {key: [MeterValueSampleInterval]}
+    save: {v: "configurationKey[0].value"}
+- expect: {that: v == '30'}
+- csms: {call: Reset, payload: {type: Moon}, error: "*"}
+- csms: {answer: Authorize, payload: {idTagInfo: {status: Blocked}}, id_tag: 007, times: 1}
+- plug_in: {connector: 1}
+- swipe: {id_tag: 007}
+- expect: {frame: Authorize, answer: {idTagInfo: {status: Blocked}}}
+- expect_never: {frame: StartTransaction, for: 1m}
+- swipe: {id_tag: 007}
+- expect: {frame: StartTransaction}
+- csms: drop
+- expect: {event: connection, where: {online: false}}
+- expect: {online: true, within: 2m}
+- csms: stop
+- expect: {online: false}
+- csms: start
+- expect: {online: true, within: 5m}
+"""
+    )
+    why = failed("- csms: {call: Reset, payload: {type: Moon}}")
+    assert why.startswith("Reset was answered by the CALLERROR")
+    why = failed("- csms: {call: ClearCache, expect: {status: Rejected}}")
+    assert why == "ClearCache was answered with status Accepted: status is Accepted, not Rejected"
+
+
+def test_several_stations_on_one_clock_beside_each_other() -> None:
+    outcome = passed(
+        """
+- parallel:
+    - - plug_in: {connector: 1}
+      - wait: 1h
+      - swipe: {id_tag: A}
+      - expect: {frame: StartTransaction}
+    - - {plug_in: {connector: 1}, at: CP002}
+      - {swipe: {id_tag: B}, at: CP002}
+      - {expect: {frame: StartTransaction, where: {idTag: B}}, at: CP002}
+      - wait: 30m
+- {expect: {status: Charging}, at: CP002}
+- expect: {status: Charging}
+""",
+        head="stations: [{id: CP001}, {id: CP002, template: wallbox-three-phase}]",
+    )
+    assert outcome.ended_at - outcome.began_at == pytest.approx(3600, abs=10)
+
+
+def test_a_branch_that_fails_ends_the_others() -> None:
+    outcome = play(
+        """
+- parallel:
+    - [{wait: 10h}]
+    - [{expect: {status: Faulted, within: 1m}}]
+- wait: 1s
+"""
+    )
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.ended_at - outcome.began_at == 60
+    states = {step.text: step.state for step in outcome.every_step()}
+    assert states["wait 10h"] is State.BROKEN_OFF
+    assert states["wait 1s"] is State.NOT_RUN
+
+
+def test_groups_of_steps() -> None:
+    outcome = passed(
+        """
+- repeat: {times: 2, steps: [{wait: "{n}m"}]}
+- repeat:
+    for_each: {tag: [A, B]}
+    steps:
+      - data_transfer: {vendor_id: "{tag}"}
+      - expect: {frame: DataTransfer, where: {vendorId: "{tag}"}}
+- repeat: {until: {that: "now_s >= 1767225900"}, steps: [{wait: 1m}]}
+- if: {that: online}
+  then: [{set: {x: "= 1 + 1"}}]
+  else: [{wait: 9h}]
+- group: {title: The end, steps: [{expect: {that: x == 2}}]}
+"""
+    )
+    assert outcome.ended_at - outcome.began_at == 300
+    assert [step.text for step in outcome.every_step() if step.state is State.LEFT_OUT] == ["wait 9h"]
+
+
+def test_included_files_with_parameters(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "charge.yaml").write_text(
+        "variables: {tag: DEFAULT}\n"
+        "steps:\n  - plug_in: {connector: 1}\n  - swipe: {id_tag: '{tag}'}\n"
+        "  - expect: {frame: StartTransaction, where: {idTag: '{tag}'}, save: {tx: response.transactionId}}\n"
+        "  - include: leave.yaml\n"
+    )
+    (tmp_path / "parts" / "leave.yaml").write_text("steps: [{plug_out: {connector: 1}}]\n")
+    story = tmp_path / "story.yaml"
+    story.write_text(
+        "title: T\nvariables: {tag: MINE}\nsteps:\n"
+        "  - include: {file: parts/charge.yaml, with: {tag: OTHER}}\n"
+        "  - include: parts/charge.yaml\n"
+        "  - expect: {that: tx == 2 and tag == 'MINE'}\n"
+    )
+    outcome = asyncio.run(run(load(story)))
+    assert outcome.verdict is Verdict.PASS, outcome.why
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "hours"),
+    [
+        (
+            "2026-03-28T12:00:00Z",
+            '{until: "03:30", zone: Europe/Berlin}',
+            13.5,
+        ),  # 02:00 becomes 03:00 that night
+        ("2026-03-28T12:00:00Z", '{until: "03:30"}', 15.5),
+        ("2026-10-24T22:30:00Z", '{until: "04:00", zone: Europe/Berlin}', 4.5),  # 03:00 becomes 02:00
+        ("2016-12-31T23:59:00Z", "{until: 2016-12-31T23:59:60Z}", 1 / 60),  # a leap second
+        ("2038-01-19T03:00:00Z", "{until: 2038-01-19T04:00:00Z}", 1.0),  # beyond 32 bits
+    ],
+)
+def test_times_of_day(start: str, until: str, hours: float) -> None:
+    outcome = passed(f"- wait: {until}", head=f"start: {start}")
+    assert (outcome.ended_at - outcome.began_at) / 3600 == pytest.approx(hours)
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ("- plug_in: {connector: 1}\n- plug_in: {connector: 1}", "plug_in connector 1: plug_in:"),
+        ("- plug_in: {connector: 9}", "plug_in connector 9: plug_in: there is no connector 9"),
+        ("- {reboot: , at: CP9}", "reboot: there is no station CP9; there are CP001"),
+        ("- swipe: {id_tag: '{nope}'}", "swipe id_tag {nope}: nope is not known here"),
+        ("- expect: {that: now < 3}", "expect now < 3: now < 3: '<' not supported"),
+        (
+            "- set: {t: '= true'}\n- wait: '{t}'",
+            "wait true: a value does not fit: 'True' is no length of time",
+        ),
+        (
+            "- reboot\n- expect: {frame: BootNotification, where: {chargePointModel: '/(/'}, within: 1m}",
+            "is no regular expression",
+        ),
+        ("- wait: {until: 2020-01-01T00:00:00Z}", "is over already"),
+        ("- disturb: {hardware: pilot, connector: 9}", "disturb"),
+        ("- csms: {answer: Heartbeat, payload: {}, error: X}", "csms: give one of payload, error and silent"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error(steps: str, why: str) -> None:
+    outcome = play(f"{steps}\n- wait: 1s")
+    assert outcome.verdict is Verdict.ERROR
+    assert why in outcome.why
+    assert [step.state for step in outcome.steps[-2:]] == [State.ERROR, State.NOT_RUN]
+
+
+def test_stations_that_are_switched_on_by_the_story() -> None:
+    passed(
+        """
+- expect: {online: false, within: 0s}
+- csms: {answer: BootNotification, payload: {status: Rejected, interval: 900}, times: 1}
+- start
+- expect: {frame: BootNotification, answer: {status: Rejected}}
+- expect: {that: registration == 'Rejected'}
+- expect: {frame: BootNotification, answer: {status: Accepted}, within: 16m}
+""",
+        head="begin: off",
+    )
+    passed("- expect: {frame: BootNotification}\n- expect: {status: Available}", head="begin: powered")
+
+
+def test_needs_that_are_not_met_are_skipped() -> None:
+    outcome = play("- wait: 1s", RunOptions(clock="x100"), "needs: [stepped clock]")
+    assert outcome.verdict is Verdict.SKIPPED
+    assert outcome.why == "it needs --clock stepped"
+    assert not outcome.steps
+
+
+def test_disturbances_are_steps_and_background() -> None:
+    outcome = passed(
+        """
+- disturb: {link: hard_cut, for: 1m}
+- expect: {online: false}
+- expect: {online: true, within: 5m}
+- expect: {event: disturbance, since: start, where: {name: hard_cut}}
+"""
+    )
+    assert any(event.name == "disturbance" for event in outcome.stations["CP001"].events)
+    passed(
+        "- plug_in: {connector: 1}\n- expect: {event: disturbance, since: start, within: 2m}",
+        head="background: [{frame: duplicate, of: calls, action: StatusNotification}]",
+    )
+
+
+def test_a_story_that_takes_too_long_in_real_time_is_an_error() -> None:
+    outcome = play("- wait: 1h", RunOptions(clock="wall", real_within_s=0.05))
+    assert outcome.verdict is Verdict.ERROR
+    assert outcome.why == "took longer than 0.05 real seconds"
+
+
+def test_a_scaled_clock() -> None:
+    outcome = passed(CHARGE + "- wait: 5m\n- expect: {energy_wh: 500}", RunOptions(clock="x4000"))
+    assert outcome.real_s < 30
+
+
+def test_variables_from_outside_win() -> None:
+    passed(
+        "- expect: {that: tag == 'B' and cp == 'MINE'}",
+        RunOptions(variables={"tag": "B", "me": "MINE"}),
+        "variables: {tag: A, me: X}\nstations: [{id: '{me}'}]",
+    )

@@ -1,0 +1,239 @@
+"""Recordings of others: every sample tells the same session, in another style."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from chargepoint.errors import ConfigError
+from scenarios.importers import read
+from scenarios.importers.words import outright, station, word
+from scenarios.recorded import Frame, Recorded
+
+SAMPLES = Path(__file__).parent / "samples"
+BERLIN = ZoneInfo("Europe/Berlin")
+IN_LOCAL_TIME = {"bare-time.log", "european.log", "parts.csv"}
+BEGINS = 1776185882.117  # 2026-04-14T16:58:02.117Z
+FORMATS = {".log": "log", ".csv": "csv", ".jsonl": "trace"}
+UNKNOWN = {"bare-time.log": [1], "steve.log": [1, 4], "syslog.log": [1], "wrapped.log": [1]}
+NAMES_NONE = {"bare-time.log", "container.log", "epoch-ms.log", "european.log", "pretty.log", "syslog.log"}
+NAMES_NONE |= {"no-header.csv", "wrapped.log"}
+
+
+def sample(name: str) -> Recorded:
+    zone = BERLIN if name in IN_LOCAL_TIME else None
+    return read(SAMPLES / name, zone=zone, station="NL-00417" if name == "two-stations.log" else None)
+
+
+def told(frame: Frame) -> tuple[bool, str, str | None, str | None, object]:
+    return frame.outgoing, frame.kind, frame.message_id, frame.action, frame.payload
+
+
+EXPECTED = [told(frame) for frame in sample("open-trace.jsonl").frames]
+
+
+def test_the_story_all_samples_tell() -> None:
+    calls = [(out, action) for out, kind, _, action, _ in EXPECTED if kind == "CALL"]
+    said = [action for out, action in calls if out]
+    assert said == [
+        "BootNotification",
+        *["StatusNotification"] * 3,
+        "Authorize",
+        "StartTransaction",
+        "StatusNotification",
+        *["MeterValues"] * 5,
+        "StopTransaction",
+        *["StatusNotification"] * 2,
+    ]
+    assert [action for out, action in calls if not out] == ["GetConfiguration", "SetChargingProfile"]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.iterdir()))
+def test_a_sample(name: str) -> None:
+    recorded = sample(name)
+    frames = list(recorded.frames)
+    coarse = 1.0 if name == "syslog.log" else 0.002  # whole seconds
+    assert recorded.format == FORMATS[Path(name).suffix]
+    assert recorded.station == (None if name in NAMES_NONE else "NL-00417")
+    assert [told(frame) for frame in frames] == EXPECTED
+    assert frames[0].at == pytest.approx(BEGINS, abs=coarse)
+    assert frames[-1].at - frames[0].at == pytest.approx(421.75, abs=coarse)
+    assert recorded.unknown == UNKNOWN.get(name, [])
+
+
+def test_connections_of_a_log() -> None:
+    happenings = [(h.event, h.fields["online"]) for h in sample("steve.log").happenings()]
+    assert happenings == [("connection", True), ("connection", False)]
+
+
+def test_several_stations_are_to_be_chosen_from() -> None:
+    with pytest.raises(ConfigError, match=r"2 stations .* --station: NL-00417 \(34 records\), NL-00418"):
+        read(SAMPLES / "two-stations.log")
+    with pytest.raises(ConfigError, match="there is no station X; there are NL-00417, NL-00418"):
+        read(SAMPLES / "two-stations.log", station="X")
+
+
+def written(tmp_path: Path, *lines: str, name: str = "x.log") -> Path:
+    path = tmp_path / name
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    secret = "00112233445566778899AABBCCDDEEFF"
+    change = f'[2,"7","ChangeConfiguration",{{"key":"AuthorizationKey","value":"{secret}"}}]'
+    path = written(tmp_path, f"2026-04-14 10:00:00 RX {change}")
+    recorded = read(path)
+    [frame] = recorded.frames
+    assert secret not in f"{recorded}"
+    assert frame.payload == {"key": "AuthorizationKey", "value": "***"}
+    assert "masked" in recorded.notes[0]
+
+
+def test_a_frame_cut_short_is_counted_and_named(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        '2026-04-14 10:00:00 TX [2,"1","Heartbeat",{}]',
+        '2026-04-14 10:00:01 RX [3,"1",{"currentTime":"2026-',
+        '2026-04-14 10:05:00 TX [2,"2","Heartbeat",{}]',
+        "something else",
+    )
+    recorded = read(path)
+    assert [frame.message_id for frame in recorded.frames] == ["1", "2"]
+    assert recorded.unknown == [2, 4]
+    assert recorded.notes == [f"{path}:2: the frame is cut short or not JSON"]
+
+
+def test_an_answer_that_nothing_assigns_to_a_side_is_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, '10:00:00 [2,"1","Heartbeat",{}]', '10:00:01 [3,"9",{}]')
+    recorded = read(path)
+    assert [frame.message_id for frame in recorded.frames] == ["1"]
+    assert recorded.unknown == [2]
+
+
+def test_the_words_of_a_log_are_from_its_writer_s_view(tmp_path: Path) -> None:
+    """DataTransfer may come from either side: only the word tells, and what it means the other CALLs tell."""
+    lines = [
+        '2026-04-14 10:00:00 {} [2,"1","Heartbeat",{{}}]',
+        '2026-04-14 10:00:01 {} [2,"2","DataTransfer",{{"vendorId":"x"}}]',
+    ]
+    by_station = read(written(tmp_path, lines[0].format("Sent"), lines[1].format("Received")))
+    by_csms = read(written(tmp_path, lines[0].format("Received"), lines[1].format("Sent")))
+    for recorded in (by_station, by_csms):
+        assert [frame.outgoing for frame in recorded.frames] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("INFO in rpc.py: Sending", True),
+        ("[RX]", False),
+        ("<--", False),
+        ("---> ", True),
+        ("ws <<", False),
+        ("message received from server", False),
+        ("sessionId=1 -", None),
+        ("INFO main", None),
+    ],
+)
+def test_words(text: str, expected: bool | None) -> None:
+    assert word(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CP->CSMS", True),
+        ("csms-to-cp", False),
+        ("Charge Point to Central System", True),
+        ("server -> charger", False),
+        ("to the charger", None),
+    ],
+)
+def test_outright_words(text: str, expected: bool | None) -> None:
+    assert outright(text) is expected
+
+
+def test_identities_in_a_line() -> None:
+    assert station("[chargeBoxId=A-1, sessionId=2] Received: ") == "A-1"
+    assert station("INFO:ocpp:A-1: receive message ") == "A-1"
+    assert station("trace recv A-1: ") == "A-1"
+    assert station("nothing here ") is None
+
+
+def test_midnight_passes_and_a_clock_that_was_set_costs_no_decades(tmp_path: Path) -> None:
+    path = written(tmp_path, '23:59:59 [2,"1","Heartbeat",{}]', '00:00:01 [2,"2","Heartbeat",{}]')
+    first, second = read(path).frames
+    assert second.at - first.at == 2
+    path = written(
+        tmp_path,
+        '1970-01-01T00:00:20Z TX [2,"1","BootNotification",{}]',
+        '2026-04-14T10:00:00Z TX [2,"2","Heartbeat",{}]',
+        '2026-04-14T10:00:05Z TX [2,"3","Heartbeat",{}]',
+    )
+    recorded = read(path)
+    assert [frame.at for frame in recorded.frames] == [20, 20, 25]
+    assert recorded.notes == ["1 leaps of the clock were taken out"]
+
+
+MISTAKES = {
+    "no-frame": (["2026-04-14 hello", ""], "no OCPP frame in 2 lines"),
+    "no-stamp": (['TX [2,"1","Heartbeat",{}]'], ":1: a frame without a time stamp"),
+    "empty": ([], "no OCPP frame in 0 lines"),
+    "not-json": (['{"timestamp":"2026-04-14T10:00:00Z","event":"x"}', "oops", "{}"], ":2: is not JSON"),
+    "newer": (['{"schemaVersion":"2.0","timestamp":"x","event":"y"}'], ":1: has schemaVersion 2.0"),
+    "bad-time": (['{"timestamp":"soon","event":"y"}'], ":1: timestamp: 'soon' is not a date"),
+    "bad-direction": (
+        ['{"timestamp":"2026-04-14T10:00:00Z","direction":"up","raw":"[]"}'],
+        ":1: direction is 'up'; write cp-to-csms or csms-to-cp",
+    ),
+    "csv-without-time": (["when?,message", '?,"[2,""1"",""Heartbeat"",{}]"'], "time stamp"),
+    "csv-bad-time": (
+        ["timestamp,message", 'soon,"[2,""1"",""Heartbeat"",{}]"'],
+        ":2: 'soon' is no time stamp",
+    ),
+    "csv-bad-payload": (
+        ["time,id,type,action,payload", "2026-04-14 10:00:00,1,CALL,Heartbeat,{oops"],
+        ":2: the payload is not JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_names_file_and_line(tmp_path: Path, lines: list[str], message: str) -> None:
+    path = written(tmp_path, *lines, name="x.csv" if "," in "".join(lines[:1]) else "x.log")
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.log: No such file"):
+        read(tmp_path / "no.log")
+
+
+def test_a_trace_cut_off_in_its_last_line_is_read(tmp_path: Path) -> None:
+    whole = (SAMPLES / "open-trace.jsonl").read_text()
+    path = tmp_path / "t.jsonl"
+    path.write_text(whole[:-40])
+    recorded = read(path)
+    assert len(list(recorded.frames)) == 33
+    assert recorded.unknown == [34]
+
+
+def test_random_bytes_are_no_recording(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(ConfigError, match="no OCPP frame"):
+        read(path)
+
+
+def test_a_frame_keeps_its_text(tmp_path: Path) -> None:
+    raw = '[2, "1","MeterValues",{"connectorId":1.0, "meterValue":[]}]'
+    assert next(read(written(tmp_path, f"2026-04-14 10:00:00 TX {raw}  # end")).frames).raw == raw
+    line = json.dumps({"timestamp": "2026-04-14T10:00:00Z", "direction": "cp-to-csms", "raw": raw})
+    assert next(read(written(tmp_path, line)).frames).raw == raw
