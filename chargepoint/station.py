@@ -145,9 +145,7 @@ class StationType:
     def with_key(self, key: str) -> StationType:
         """The same type with a password of its own; everything else stays shared."""
         own = copy(self)
-        own.security = replace(
-            self.security, credentials=Credentials(self.security.credentials.profile, key)
-        )
+        own.security = replace(self.security, credentials=Credentials(self.security.credentials.profile, key))
         return own
 
     def link_settings(

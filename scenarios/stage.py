@@ -200,14 +200,12 @@ class Stage:
         self._sampler = self.clock.call_at(self.clock.now() + every_s, look)
 
     def measure(self, site: SiteEntry, limit: float) -> None:
-        """From now on the stations' site is measured; `limit` in its unit. Raises `ConfigError`."""
+        """From now on the stations' site is measured; `limit` in its unit. Raises `StageError`."""
         self.site = Oracle(site, limit, site.load_w(self.folder, self.clock.now()), self.clock.now())
-        for identity in self.stations if site.stations is None else site.stations:
-            if identity not in self.stations:
-                raise ConfigError([f"site: there is no station {identity}; there are {', '.join(self.stations)}"])
-            for n, evse in enumerate(self.stations[identity].station.evses, 1):
+        for identity in site.stations or self.stations:
+            for n, evse in enumerate(self.staged(identity).station.evses, 1):
                 if not isinstance(evse, SimulatedEvse):
-                    raise ConfigError([f"site: connector {n} of {identity} is not simulated: nobody knows its draw"])
+                    raise StageError(f"site: connector {n} of {identity} is not simulated; its draw is unknown")
                 self.site.add(identity, n, evse)
         self._wait_for_load()
 

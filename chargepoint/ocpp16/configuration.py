@@ -233,9 +233,7 @@ class Configuration:
 
     def listed(self) -> list[Key]:
         """Every key of the profiles in use, in the table's order; secrets are left out."""
-        return [
-            key for key in self._factory.keys.values() if key.access != "W" and self._has(key)
-        ]
+        return [key for key in self._factory.keys.values() if key.access != "W" and self._has(key)]
 
     def find(self, name: str) -> Key | None:
         """The key of that name in any case; None if there is none or its profile is not in use."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hal.api import EvseInfo, Limit
 from hal.simulated.charging import Charge
 from hal.simulated.meter import ac_flow
 from hal.simulated.plugged import PluggedVehicle
+from hal.simulated.vehicle import Vehicle
 
 _GRID_PHASES = 3  # of a DC outlet
 
@@ -56,15 +58,23 @@ class Course:
         """What this vehicle, having come with that charge, takes here in `stay_s` if nobody limits it."""
         if self.car is None:
             return 0.0
-        alone = PluggedVehicle(self.car.vehicle, soc_percent)
-        alone.max_current_a, alone.max_power_w = self.car.max_current_a, self.car.max_power_w
-        everything = Limit(self.info.max_current_a, self.info.max_power_w)
-        alone.react(everything, self.info, 0.0)
-        if alone.reacts_at is None:  # it has enough
-            return 0.0
-        begins_s = alone.reacts_at
-        alone.react(everything, self.info, begins_s)
-        alone.begin_charge(self.info, self.info.nominal_voltage_v)
-        if alone.charge is None or stay_s <= begins_s:
-            return 0.0
-        return alone.charge.after(stay_s - begins_s).energy_wh
+        car = self.car
+        begins_s, charge = _alone(self.info, car.vehicle, car.max_current_a, car.max_power_w, soc_percent)
+        return 0.0 if charge is None or stay_s <= begins_s else charge.after(stay_s - begins_s).energy_wh
+
+
+@lru_cache(maxsize=256)
+def _alone(
+    info: EvseInfo, vehicle: Vehicle, max_current_a: float | None, max_power_w: float | None, soc_percent: float
+) -> tuple[float, Charge | None]:
+    """How a vehicle charges whom nobody limits, and how long after it was plugged in that begins."""
+    car = PluggedVehicle(vehicle, soc_percent)
+    car.max_current_a, car.max_power_w = max_current_a, max_power_w
+    everything = Limit(info.max_current_a, info.max_power_w)
+    car.react(everything, info, 0.0)
+    if car.reacts_at is None:  # it has enough
+        return 0.0, None
+    begins_s = car.reacts_at
+    car.react(everything, info, begins_s)
+    car.begin_charge(info, info.nominal_voltage_v)
+    return begins_s, car.charge

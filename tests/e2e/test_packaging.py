@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("chargepoint", "hal", "scenarios")
-SHIPPED = {".py", ".yaml", ".j2", ".typed"}
+SHIPPED = {".py", ".yaml", ".csv", ".j2", ".typed"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:

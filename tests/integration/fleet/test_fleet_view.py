@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
 import select
 import signal
-import socket
 import struct
 import subprocess
 import termios
@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.e2e.shell import COMMAND, PATIENCE_S, chargepoint, environment, refusing_port
+from tests.e2e.shell import COMMAND, PATIENCE_S, Program, chargepoint, environment, refusing_port
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HOME = "\x1b[H"
@@ -174,20 +174,21 @@ def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
 
 
 def test_so_it_is_when_ctrl_c_is_pressed_again_before_the_end(tmp_path: Path) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        terminal("--count=1", "--csms", f"ws://127.0.0.1:{silent.getsockname()[1]}", cwd=tmp_path) as screen,
-    ):
-        screen.until("started 1 of 1")
-        screen.type("\x03")
-        screen.until("ending in good order")
-        assert screen.given_back
-        assert screen.as_it_was
-        while screen.process.poll() is None:
+    """The central system hangs, and does not take what is to be delivered."""
+    with Program("csms", "--port=0", "--json", "--quiet", cwd=tmp_path) as csms:
+        url = json.loads(csms.until('"ready"'))["url"]
+        with terminal("--count=1", "--clock=x60", "--csms", url, cwd=tmp_path) as screen:
+            screen.until(r"charging +1\b")
+            csms.signal(signal.SIGSTOP)
             screen.type("\x03")
-            screen.read(0.15)
-        assert screen.end() == 130
-        assert screen.as_it_was
+            screen.until("ending in good order")
+            assert screen.given_back
+            assert screen.as_it_was
+            while screen.process.poll() is None:
+                screen.type("\x03")
+                screen.read(0.15)
+            assert screen.end() == 130
+            assert screen.as_it_was
 
 
 def test_it_follows_the_size_of_the_terminal_and_steps_aside(tmp_path: Path) -> None:
