@@ -19,7 +19,7 @@ from chargepoint.link_settings import (
     connection_url,
     decode_authorization_key,
 )
-from chargepoint.proxy import choose_proxy, open_tunnel
+from chargepoint.proxy import choose_proxy, is_address, open_tunnel
 from chargepoint.tls import shared_context
 from chargepoint.websocket import WebSocketConnection
 from hal.api import Clock, Timer
@@ -337,8 +337,9 @@ class WebSocketLink:
         if proxy is not None:
             sock = await open_tunnel(proxy, uri)
             await loop.create_connection(lambda: connection, sock=sock, ssl=context, server_hostname=name)
-        elif isinstance(loop, asyncio.BaseEventLoop):
-            # A dead IPv6 route must not eat the whole patience; uvloop does not know the option.
+        elif isinstance(loop, asyncio.BaseEventLoop) and not is_address(uri.host):
+            # A dead IPv6 route must not eat the whole patience; uvloop does not know the option. Cancelled,
+            # asyncio leaves such an attempt's sockets to the collector.
             await loop.create_connection(
                 lambda: connection,
                 uri.host,

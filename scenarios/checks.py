@@ -342,7 +342,12 @@ class _Site(Check):
     polled = True
 
     def __init__(
-        self, wanted: Mapping[str, Any], that: tuple[str, ...], scope: Mapping[str, Any], site: Site, text: str
+        self,
+        wanted: Mapping[str, Any],
+        that: tuple[str, ...],
+        scope: Mapping[str, Any],
+        site: Site,
+        text: str,
     ) -> None:
         super().__init__(text)
         self._wanted, self._that, self._scope, self._site = wanted, that, scope, site
@@ -394,7 +399,9 @@ def check_for(
     if condition.site is not None:
         if site is None:
             raise ExpressionError("the scenario has no `site` that could be measured")
-        figures = {key: filled(value, scope) for key, value in written(condition.site).items() if key != "that"}
+        figures = {
+            key: filled(value, scope) for key, value in written(condition.site).items() if key != "that"
+        }
         that = tuple(text for text in (condition.site.that, condition.that) if text is not None)
         return _Site(figures, that, scope, site, text)
     return _State(_state_wanted(condition, scope), condition.that, connector, staged, scope, text)

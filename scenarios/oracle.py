@@ -82,12 +82,10 @@ class Measured:
             ends = {"limit": (self.limit,) * 2, "load": (span.load,) * 2, "total": span.total, **span.draws}
             for name, (begins, ended) in ends.items():
                 line = lines.setdefault(name, [])
-                if line and line[-1] == (span.began_at, begins):
-                    line.pop()
-                if len(line) > 1 and line[-1][1] == line[-2][1] == begins == ended:
-                    line.pop()  # it goes on level
-                else:
+                if not line or line[-1] != (span.began_at, begins):
                     line.append((span.began_at, begins))
+                elif len(line) > 1 and line[-2][1] == begins == ended:
+                    line.pop()  # it goes on level
                 line.append((span.ended_at, ended))
         return lines
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chargepoint.fleet.plots import for_page
 from scenarios.history import History, LimitSeen, Sample
+from scenarios.oracle import Measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["Mark", "Picture", "picture"]
+__all__ = ["Mark", "Picture", "picture", "site_picture"]
 
 MOST_LANES = 12
 MOST_PANELS = 4
@@ -120,17 +122,65 @@ def picture(
             _draw_marks(axes, marks, scale, named=axes is every[0])
         every[-1].tick_params(labelbottom=True)
         every[-1].set_xlabel(f"station time, {unit}", color=_INK)
-        written = StringIO()
-        figure.savefig(
-            written,
-            format="svg",
-            transparent=True,
-            metadata={"Creator": None, "Date": None, "Format": None, "Type": None},
-        )
-    svg = for_page(written.getvalue(), f"{history.cp} over time", _PAGE)
+        svg = _svg(figure, f"{history.cp} over time")
     told = {what for bands in shown.values() for _, _, what in bands}
     bands = [(name, _PAGE[colour]) for name, colour in _BANDS.items() if name in told]
     return Picture(svg, bands, limits, len(lanes) - len(shown) + len(charged) - len(panels))
+
+
+def site_picture(
+    site: Measured, began_at: float, ended_at: float, marks: Sequence[Mark], salt: str
+) -> str | None:
+    """What building and stations draw together, under or over the limit; None if no time passed."""
+    if ended_at <= began_at or not site.spans:
+        return None
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    divisor, unit = _unit(ended_at - began_at)
+    scale = _Scale(began_at, ended_at, divisor)
+    size, factor = ("A", 1.0) if site.unit == "A" else ("kW", 0.001)
+    height = _TOP_IN + 2 * _PANEL_IN + _BELOW_IN
+    looks = {
+        "total": {"color": _INK, "linewidth": 1.6, "label": "building and stations"},
+        "load": {"color": _GRID, "linewidth": 1.6, "label": "building"},
+        "limit": {"color": _BAD, "linewidth": 1.2, "label": "limit"},
+    }
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": _TEXT_PT}):
+        figure = Figure(figsize=(_WIDTH_IN, height))
+        axes = figure.add_axes(
+            (_LEFT, _BELOW_IN / height, _RIGHT - _LEFT, 1 - (_BELOW_IN + _TOP_IN + 0.2) / height)
+        )
+        for begin, end in site.over:
+            axes.axvspan(scale.x(begin), scale.x(end), color=_BANDS["Faulted"], linewidth=1)
+        series, free = site.series(), iter(_SERIES)
+        for name, points in series.items():
+            look: dict[str, Any] | None = looks.get(name)
+            if look is None:
+                if (colour := next(free, None)) is None:
+                    continue
+                look = {"color": colour, "linewidth": 1.0, "label": name.replace("$", r"\$").lstrip("_")}
+            shown = thinned(points)
+            axes.plot([scale.x(at) for at, _ in shown], [value * factor for _, value in shown], **look)
+        axes.set_ylim(0, max(axes.get_ylim()[1], site.limit * factor) * 1.1)
+        axes.set_ylabel(size, color=_INK)
+        _dress(axes, scale)
+        _draw_marks(axes, marks, scale, named=False)
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(f"station time, {unit}", color=_INK)
+        _legend(axes, None)
+        return _svg(figure, "The site over time")
+
+
+def _svg(figure: Figure, label: str) -> str:
+    written = StringIO()
+    figure.savefig(
+        written,
+        format="svg",
+        transparent=True,
+        metadata={"Creator": None, "Date": None, "Format": None, "Type": None},
+    )
+    return for_page(written.getvalue(), label, _PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +249,14 @@ def _draw_lanes(axes: Axes, lanes: dict[str, list[Band]], scale: _Scale) -> None
             axes.barh(row, right - left, 0.8, left, color=_BANDS.get(what, _GRID), linewidth=0)
             if (right - left) / scale.width > 0.0105 * len(what):
                 axes.text(
-                    left + scale.width * 0.005, row, what, va="center", fontsize=7, color=_INK, clip_on=True
+                    left + scale.width * 0.005,
+                    row,
+                    what,
+                    va="center",
+                    fontsize=7,
+                    color=_INK,
+                    clip_on=True,
+                    parse_math=False,
                 )
     axes.set_ylim(max(len(lanes), 1) - 0.5, -0.5)
     axes.set_yticks(range(len(lanes)), list(lanes))

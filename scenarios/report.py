@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from chargepoint.fleet.report import pages
 from scenarios.coverage import section
 from scenarios.history import STATION, Event, History
-from scenarios.pictures import Mark, Picture, picture
+from scenarios.pictures import Mark, Picture, picture, site_picture
 from scenarios.rules import Rule, rules
 from scenarios.telling import clock, length
 from scenarios.verdict import Outcome, State, StepResult, Verdict
@@ -26,6 +26,7 @@ MOST_FRAMES = 400
 MOST_EVENTS = 200
 MOST_STEPS = 400
 MOST_LIMITS = 80
+MOST_CARS = 100
 MOST_MARKS = 60
 MOST_PICTURES = 8
 """Of the stations of one scenario."""
@@ -124,6 +125,10 @@ def _story(number: int, outcome: Outcome) -> dict[str, Any]:
         "seed": outcome.seed,
         "numbers": {name: f"{value:g}" for name, value in outcome.numbers.items()},
         "steps": _Some.of(list(_steps(outcome.steps, outcome.began_at, 0)), MOST_STEPS),
+        "site": None
+        if outcome.site is None
+        else site_picture(outcome.site, outcome.began_at, outcome.ended_at, marks, f"{number} site"),
+        "cars": _Some.of(_cars(outcome), MOST_CARS),
         "pictures": [(cp, drawn, _limits(drawn, outcome)) for cp, drawn in pictures if drawn is not None],
         "no_pictures": max(len(stations) - MOST_PICTURES, 0),
         "disturbed": _Some.of(
@@ -136,6 +141,23 @@ def _story(number: int, outcome: Outcome) -> dict[str, Any]:
         "frames": _Some.of(list(_frames(outcome)), MOST_FRAMES),
         "events": _Some.of(list(_events(outcome)), MOST_EVENTS),
     }
+
+
+def _cars(outcome: Outcome) -> list[dict[str, str | int]]:
+    """Who wanted how much at the site and got how much."""
+    cars = () if outcome.site is None else outcome.site.cars
+    return [
+        {
+            "station": car.cp,
+            "connector": car.connector,
+            "vehicle": car.vehicle,
+            "came": _since(car.plugged_at, outcome),
+            "left": "" if car.left_at is None else _since(car.left_at, outcome),
+            "asked, kWh": f"{car.asked_wh / 1000:.2f}",
+            "delivered, kWh": f"{car.delivered_wh / 1000:.2f}",
+        }
+        for car in cars
+    ]
 
 
 def _drawn(history: History, outcome: Outcome, marks: Sequence[Mark], salt: str) -> Picture | None:

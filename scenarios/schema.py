@@ -11,8 +11,13 @@ from scenarios.step import KINDS
 
 __all__ = ["schema"]
 
-_SHORT = {"Wait": ["string", "number"], "Csms": ["string"], "Include": ["string"]}
-"""Steps that may be one word."""
+_SHORT = {
+    "Wait": ["string", "number"],
+    "Csms": ["string"],
+    "Include": ["string"],
+    "LoadEntry": ["string", "array"],
+}
+"""What may be one word, or a list, instead of a group."""
 
 
 def schema() -> dict[str, Any]:

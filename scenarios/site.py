@@ -1,4 +1,4 @@
-"""The site of a story as it is written: the limit of its grid connection, and the building's load over the day."""
+"""The site of a story as it is written: the limit of its grid connection, and the load of the building."""
 
 from __future__ import annotations
 
@@ -54,15 +54,47 @@ class LoadRow(Section):
         return self
 
 
+class LoadEntry(Section):
+    """What the building draws over the day: a file, or rows."""
+
+    file: str | None = Field(default=None, description="A CSV file with the columns time and watts, or amps.")
+    rows: tuple[LoadRow, ...] = Field(default=(), description="The same in place.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_short(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"file": value}
+        return {"rows": value} if isinstance(value, list) else value
+
+    @field_validator("file")
+    @classmethod
+    def _can_be_read(cls, file: str | None, info: ValidationInfo) -> str | None:
+        if file is not None and isinstance(info.context, Context):
+            rows, problems = _from_csv(info.context.folder / file)
+            if wrong := "; ".join(problems) or _order_problem(rows):
+                raise mistake(wrong)
+        return file
+
+    @field_validator("rows")
+    @classmethod
+    def _are_in_order(cls, rows: tuple[LoadRow, ...]) -> tuple[LoadRow, ...]:
+        if wrong := _order_problem(rows):
+            raise mistake(wrong)
+        return rows
+
+    def read(self, folder: Path) -> tuple[LoadRow, ...]:
+        """The rows, wherever they are; a relative path begins at `folder`."""
+        return self.rows if self.file is None else _from_csv(folder / self.file)[0]
+
+
 class SiteEntry(Section):
     """Where the stations of a story are connected, and what else is."""
 
     limit_a: Number | None = Field(default=None, description="The breaker, in amperes on each phase.")
     limit_w: Number | None = Field(default=None, description="The limit in watts, on all phases together.")
     phases: int = Field(default=3, ge=1, le=3, description="Of the grid connection.")
-    load: Annotated[
-        str | tuple[LoadRow, ...], Expected("a CSV file with time and watts or amps, or a list of such rows")
-    ] = Field(default=(), description="What the building draws over the day.")
+    load: LoadEntry = Field(default=LoadEntry(), description="What the building draws over the day.")
     zone: Annotated[str, Expected("a time zone such as Europe/Berlin")] = Field(
         default="UTC", description="The zone of times of day."
     )
@@ -96,21 +128,6 @@ class SiteEntry(Section):
             raise mistakes(problems)
         return rotation
 
-    @field_validator("load")
-    @classmethod
-    def _can_be_read(cls, load: str | tuple[LoadRow, ...], info: ValidationInfo) -> str | tuple[LoadRow, ...]:
-        if isinstance(load, str):
-            if not isinstance(info.context, Context):
-                return load
-            rows, problems = _from_csv(info.context.folder / load)
-            if problems:
-                raise mistake("; ".join(problems))
-        else:
-            rows = load
-        if wrong := _order_problem(rows):
-            raise mistake(wrong)
-        return load
-
     @model_validator(mode="after")
     def _has_one_limit(self) -> SiteEntry:
         if (self.limit_a is None) == (self.limit_w is None):
@@ -135,7 +152,7 @@ class SiteEntry(Section):
 
     def load_w(self, folder: Path, began_at: float) -> Load:
         """What the building draws in watts, on all phases together; relative paths begin at `folder`."""
-        rows = _from_csv(folder / self.load)[0] if isinstance(self.load, str) else self.load
+        rows = self.load.read(folder)
         values = [(row.time, row.watts if row.amps is None else self.watts(row.amps)) for row in rows]
         return Load.of([(time, value or 0.0) for time, value in values], began_at, self.zone)
 

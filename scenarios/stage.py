@@ -14,7 +14,8 @@ from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.errors import ConfigError
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from hal.api import Clock, Timer
 from hal.clock import ScaledClock, SteppedClock, WallClock
@@ -205,7 +206,9 @@ class Stage:
         for identity in site.stations or self.stations:
             for n, evse in enumerate(self.staged(identity).station.evses, 1):
                 if not isinstance(evse, SimulatedEvse):
-                    raise StageError(f"site: connector {n} of {identity} is not simulated; its draw is unknown")
+                    raise StageError(
+                        f"site: connector {n} of {identity} is not simulated; its draw is unknown"
+                    )
                 self.site.add(identity, n, evse)
         self._wait_for_load()
 

@@ -15,7 +15,7 @@ from chargepoint.ocpp16.security.connection import KIND, ConnectionSecurity
 from chargepoint.ocpp16.security.events import SecurityEvents
 from chargepoint.ocpp16.security.provided import IMPORTED, OWN, ROOT
 from chargepoint.ocpp16.security.vault import Vault
-from chargepoint.station import StationType
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from hal.clock import SteppedClock
 

@@ -17,7 +17,8 @@ from chargepoint.csms.central_system import CentralSystem
 from chargepoint.domain.ports import Store
 from chargepoint.errors import ConfigError
 from chargepoint.recording import Recording
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from chargepoint.systemd import Notifier, Status, Watchdog
 from chargepoint.trace import Trace

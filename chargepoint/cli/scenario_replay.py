@@ -19,7 +19,7 @@ from chargepoint.csms.central_system import CentralSystem
 from chargepoint.errors import ConfigError, LinkError
 from chargepoint.link import LinkSettings, TlsSettings
 from chargepoint.ocpp16.times import format_time
-from chargepoint.station import StationType
+from chargepoint.station_type import StationType
 from chargepoint.trace import Trace
 from scenarios.differences import Difference
 from scenarios.from_trace import story

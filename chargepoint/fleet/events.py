@@ -161,7 +161,7 @@ def _firmware(event: FleetEvent, places: list[Place], clock: Clock, seed: int, s
         station = place.station
         if not station.silent:
             with station.charge_point.turn:
-                put_in_place(station.store, event.version, station.type.boot_payload)
+                put_in_place(station.store, event.version, station.plate)
             _do(place, {"cmd": "reboot"})
 
     later.each(places, _part(event.per_s, shards), install)

@@ -22,7 +22,8 @@ from chargepoint.fleet.ramp import Ramp
 from chargepoint.fleet.resident import Resident
 from chargepoint.fleet.snapshot import Snapshot
 from chargepoint.fleet.statistics import Statistics
-from chargepoint.station import ORDERLY_END_S, Station, StationType, assemble
+from chargepoint.station import ORDERLY_END_S, Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from hal.api import Clock, Timer
 from hal.clock import BatchedClock, SteppedClock
@@ -250,6 +251,7 @@ class Fleet:
             url=self._url(member),
             identity=member.identity,
             seed=self.plan.seed,
+            number=member.place - member.group.first_number,
         )
         return Resident(member, station, Actions(station, self._vehicle(member.group)))
 

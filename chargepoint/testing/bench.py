@@ -25,7 +25,8 @@ from chargepoint.fleet.group import station_config
 from chargepoint.fleet.identities import pattern_problem
 from chargepoint.fleet.template import load_template
 from chargepoint.ocpp16.times import parse_time
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from chargepoint.testing.background import Background
 from chargepoint.testing.frames import Record, lines

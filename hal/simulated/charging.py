@@ -87,7 +87,7 @@ class Charge:
         return self._within(start, end, since_ramp_s - begins_s, energy_wh)
 
     def bends_s(self) -> Iterator[float]:
-        """When, since it began, its power has a bend: after the ramp, at the points of the curve, at the end."""
+        """When, since it began, its power has a bend: after the ramp, at points of the curve, at the end."""
         bend_s = self._ramp_s
         for piece in pairwise(self._curve):
             yield bend_s

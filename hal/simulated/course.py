@@ -65,16 +65,18 @@ class Course:
 
 @lru_cache(maxsize=256)
 def _alone(
-    info: EvseInfo, vehicle: Vehicle, max_current_a: float | None, max_power_w: float | None, soc_percent: float
+    info: EvseInfo,
+    vehicle: Vehicle,
+    max_current_a: float | None,
+    max_power_w: float | None,
+    soc_percent: float,
 ) -> tuple[float, Charge | None]:
     """How a vehicle charges whom nobody limits, and how long after it was plugged in that begins."""
     car = PluggedVehicle(vehicle, soc_percent)
     car.max_current_a, car.max_power_w = max_current_a, max_power_w
     everything = Limit(info.max_current_a, info.max_power_w)
     car.react(everything, info, 0.0)
-    if car.reacts_at is None:  # it has enough
-        return 0.0, None
-    begins_s = car.reacts_at
+    begins_s = car.reacts_at or 0.0
     car.react(everything, info, begins_s)
     car.begin_charge(info, info.nominal_voltage_v)
     return begins_s, car.charge

@@ -13,7 +13,8 @@ import time
 
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
-from chargepoint.station import StationType, assemble
+from chargepoint.station import assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from hal.clock import SteppedClock, WallClock
 from hal.simulated.evse import SimulatedEvse

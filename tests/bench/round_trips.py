@@ -18,7 +18,8 @@ from typing import Any
 from chargepoint.config import StationConfig
 from chargepoint.fleet.statistics import Statistics
 from chargepoint.observer import StationObserver
-from chargepoint.station import StationType, assemble
+from chargepoint.station import assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from hal.clock import WallClock
 from hal.simulated.evse import SimulatedEvse

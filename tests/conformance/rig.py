@@ -21,7 +21,8 @@ from chargepoint.csms.central_system import CentralSystem
 from chargepoint.csms.events import Event
 from chargepoint.domain.ports import Store
 from chargepoint.ocpp16.times import format_time
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from hal.clock import SteppedClock, WallClock
 from hal.simulated.vehicle import load_vehicle

@@ -12,7 +12,8 @@ from chargepoint.config import StationConfig
 from chargepoint.csms import CentralSystem, Event, ServerTls
 from chargepoint.domain.ports import Store
 from chargepoint.ocpp16.security.events import KIND as SECURITY_EVENT
-from chargepoint.station import Station, StationType
+from chargepoint.station import Station
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from hal.clock import WallClock
 from tests.integration.station_process import CP, IMPATIENT

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chargepoint.config import parse
-from chargepoint.station import StationType
+from chargepoint.station_type import StationType
 from hal.device import MeterSnapshot
 from hal.emulators.meter import EmulatedMeter
 from hal.emulators.modbus import ModbusEmulator

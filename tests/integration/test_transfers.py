@@ -19,7 +19,8 @@ import uvloop
 from aiohttp import web
 
 from chargepoint.config import parse as parse_config
-from chargepoint.station import StationType, assemble
+from chargepoint.station import assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from chargepoint.transfer import Bounds, ftp, trusting
 from chargepoint.transfer.address import parse

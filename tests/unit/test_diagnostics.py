@@ -18,7 +18,8 @@ from chargepoint.diagnostics import (
     without_credentials,
 )
 from chargepoint.domain.ports import Store
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse

@@ -12,7 +12,8 @@ import pytest
 from chargepoint.actions import ActionError, Actions
 from chargepoint.config import StationConfig
 from chargepoint.recording import Perform, Recording
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from chargepoint.trace import Trace
 from hal.clock import SteppedClock

@@ -10,7 +10,8 @@ import pytest
 
 from chargepoint.config import StationConfig
 from chargepoint.rpc import frames
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from hal.api import Fault, FaultKind
 from hal.clock import SteppedClock

@@ -146,8 +146,8 @@ def test_two_workers_do_nearly_twice_as_much_as_one(figures: Figures) -> None:
     per second would not show it: the central system and this process need a part of both, which one worker
     leaves to them and two do not. So compared is the worker's processor time for a message: two on cores of
     their own do twice what one does, times what a message costs one alone, over what it costs each of two,
-    with all that Dask, leases and reports add and with what two take from each other's caches. More than 2
-    says that a machine with more to do wakes fewer sleeping processes, not that two are better than two.
+    with all that Dask, leases and reports add and with what two take from each other's caches. Other work
+    on the machine moves it either way, even beyond 2: run it on an idle one.
     """
     ones: list[float] = []
     twos: list[float] = []

@@ -9,7 +9,8 @@ from typing import Any
 from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
 from chargepoint.csms import CentralSystem, Event
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from chargepoint.tamper import Tamper
 from hal.clock import SteppedClock, WallClock

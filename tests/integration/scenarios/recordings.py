@@ -11,7 +11,8 @@ from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.recording import Recording
-from chargepoint.station import StationType, assemble
+from chargepoint.station import assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from chargepoint.trace import Trace
 from hal.clock import SteppedClock, WallClock

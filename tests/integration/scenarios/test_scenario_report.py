@@ -31,7 +31,7 @@ steps:
           chargingProfilePurpose: TxProfile
           chargingProfileKind: Relative
           chargingSchedule: {chargingRateUnit: A, chargingSchedulePeriod: [{startPeriod: 0, limit: 10}]}
-  - disturb: {link: clean_cut}
+  - disturb: {link: clean_cut, for: 1m}
   - wait: 10m
 """
 FAILS = CHARGES.replace("throttled", "wrong") + "  - expect: {status: Faulted}\n"

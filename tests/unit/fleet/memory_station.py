@@ -11,7 +11,8 @@ import orjson
 from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
 from chargepoint.ocpp16 import schema
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from hal.clock import SteppedClock
 from hal.simulated.vehicle import vehicle_from

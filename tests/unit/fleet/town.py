@@ -11,7 +11,8 @@ from chargepoint.config import StationConfig
 from chargepoint.fleet.behaviour import Behaviour
 from chargepoint.fleet.plan import Group, Member, Plan
 from chargepoint.link import LinkSettings, WebSocketLink
-from chargepoint.station import Station, StationType, assemble
+from chargepoint.station import Station, assemble
+from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
