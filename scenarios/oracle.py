@@ -18,7 +18,7 @@ from hal.simulated.course import Course
 from hal.simulated.evse import SimulatedEvse
 from scenarios.site import NOMINAL_V, Load, SiteEntry
 
-__all__ = ["CarEnergy", "Measured", "Oracle", "Span", "jain"]
+__all__ = ["NUMBERS", "CarEnergy", "Measured", "Oracle", "Span", "jain"]
 
 _NOTHING = 1e-6
 """Amperes, or watts, that are no excess: currents are worked back from powers."""

@@ -29,7 +29,7 @@ _LEFT, _RIGHT = 0.095, 0.935
 _TEXT_PT = 8
 
 # Colours nobody would choose, each replaced by one of the page's own, which knows light from dark.
-_INK, _GRID, _ODD, _BAD, _OFFERED, _DRAWN = (f"#0102{n:02x}" for n in range(6))
+_INK, _SOFT, _GRID, _ODD, _BAD, _OFFERED, _DRAWN = (f"#0102{n:02x}" for n in range(7))
 _SERIES = tuple(f"#0103{n:02x}" for n in range(MOST_PANELS))
 _BANDS = {
     name: f"#0104{n:02x}"
@@ -51,6 +51,7 @@ _BANDS = {
 }
 _PAGE = {
     _INK: "var(--ink)",
+    _SOFT: "var(--soft)",
     _GRID: "var(--line)",
     _ODD: "var(--odd)",
     _BAD: "var(--bad)",
@@ -143,8 +144,8 @@ def site_picture(
     height = _TOP_IN + 2 * _PANEL_IN + _BELOW_IN
     looks = {
         "total": {"color": _INK, "linewidth": 1.6, "label": "building and stations"},
-        "load": {"color": _GRID, "linewidth": 1.6, "label": "building"},
-        "limit": {"color": _BAD, "linewidth": 1.2, "label": "limit"},
+        "load": {"color": _SOFT, "linewidth": 1.4, "label": "building"},
+        "limit": {"color": _BAD, "linewidth": 1.4, "linestyle": "dashed", "zorder": 5, "label": "limit"},
     }
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": _TEXT_PT}):
         figure = Figure(figsize=(_WIDTH_IN, height))
@@ -152,14 +153,17 @@ def site_picture(
             (_LEFT, _BELOW_IN / height, _RIGHT - _LEFT, 1 - (_BELOW_IN + _TOP_IN + 0.2) / height)
         )
         for begin, end in site.over:
-            axes.axvspan(scale.x(begin), scale.x(end), color=_BANDS["Faulted"], linewidth=1)
-        series, free = site.series(), iter(_SERIES)
+            axes.axvspan(scale.x(begin), scale.x(end), color=_BANDS["Faulted"], alpha=0.4, linewidth=1)
+        series = site.series()
+        # The first are broader, so that those that draw the same are all seen.
+        free = zip(_SERIES, (4.0, 2.8, 1.8, 1.0), strict=True)
         for name, points in series.items():
             look: dict[str, Any] | None = looks.get(name)
             if look is None:
-                if (colour := next(free, None)) is None:
+                if (own := next(free, None)) is None:
                     continue
-                look = {"color": colour, "linewidth": 1.0, "label": name.replace("$", r"\$").lstrip("_")}
+                colour, width = own
+                look = {"color": colour, "linewidth": width, "label": name.replace("$", r"\$").lstrip("_")}
             shown = thinned(points)
             axes.plot([scale.x(at) for at, _ in shown], [value * factor for _, value in shown], **look)
         axes.set_ylim(0, max(axes.get_ylim()[1], site.limit * factor) * 1.1)
@@ -274,7 +278,7 @@ def _draw_current(
         [value for _, value in steps],
         drawstyle="steps-post",
         color=_OFFERED,
-        linewidth=3.0,
+        linewidth=2.4,
         label="offered",
     )
     _line(axes, history, connector, scale, "current_a", color=_DRAWN, linewidth=1.2, label="drawn")
@@ -286,7 +290,7 @@ def _draw_current(
             axes.annotate(
                 str(number),
                 (x, limit.offered_a),
-                (1.5, 1.5),
+                (2, 2.5),
                 textcoords="offset points",
                 fontsize=7,
                 color=_INK,

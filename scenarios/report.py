@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from chargepoint.fleet.report import pages
 from scenarios.coverage import section
@@ -84,16 +83,10 @@ def _setup(outcomes: Sequence[Outcome]) -> dict[str, str]:
     """What is the same for the whole run; a scenario that could not be read knows nothing of it."""
     known = [outcome for outcome in outcomes if outcome.title]
     return {
-        "central system": ", ".join(sorted({_address(outcome.csms) for outcome in known})),
+        "central system": ", ".join(sorted({outcome.csms for outcome in known})),
         "clock": ", ".join(sorted({outcome.clock for outcome in known})),
         "seed": ", ".join(str(seed) for seed in sorted({outcome.seed for outcome in known})),
     }
-
-
-def _address(csms: str) -> str:
-    """Without a name and password."""
-    user, _, _ = urlsplit(csms).netloc.rpartition("@")
-    return csms.replace(f"{user}@", "", 1) if user else csms
 
 
 def _story(number: int, outcome: Outcome) -> dict[str, Any]:

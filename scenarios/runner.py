@@ -157,7 +157,7 @@ async def _play(scenario: Scenario, options: RunOptions, outcome: Outcome) -> No
             outcome.stations[identity] = staged.history
         if (site := file.site) is not None:
             limit = filled(site.limit_w if site.limit_a is None else site.limit_a, teller.always(None))
-            stage.measure(site, float(limit))
+            stage.measure(site, limit)
         async with stage.playing():
             try:
                 await _tell(scenario, stage, teller, outcome)

@@ -44,6 +44,7 @@ VEHICLE_FOLLOWS_S = (1.0, 5.0)
 
 _A_CENTURY_S = 36_525 * 86_400.0
 _LOOKS = 600
+_TURNS = 5
 _LEAST_S, _MOST_S = 1.0, 60.0
 
 
@@ -200,8 +201,10 @@ class Stage:
 
         self._sampler = self.clock.call_at(self.clock.now() + every_s, look)
 
-    def measure(self, site: SiteEntry, limit: float) -> None:
+    def measure(self, site: SiteEntry, limit: Any) -> None:
         """From now on the stations' site is measured; `limit` in its unit. Raises `StageError`."""
+        if not isinstance(limit, int | float) or limit <= 0:
+            raise StageError(f"site: the limit must be a number above 0 (is {limit})")
         self.site = Oracle(site, limit, site.load_w(self.folder, self.clock.now()), self.clock.now())
         for identity in site.stations or self.stations:
             for n, evse in enumerate(self.staged(identity).station.evses, 1):
@@ -380,4 +383,7 @@ class Stage:
         for staged in self.stations.values():
             await staged.station.link.closed()
         if self.csms is not None:
+            # A connection that was just accepted belongs to the server, which closes it, a few turns later.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             await self.csms.stop()

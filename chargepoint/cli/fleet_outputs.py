@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargepoint.cli.options import ClockChoice
+from chargepoint.cli.options import ClockChoice, unwritable
 from chargepoint.cli.running import say
 from chargepoint.cli.tables import printable
 from chargepoint.errors import ConfigError
@@ -140,16 +139,6 @@ def outcome_of(run: Run[Any], snapshot: Snapshot) -> Outcome:
         for_s=run.for_s,
         began_at=time.time() - snapshot.at_s,
     )
-
-
-def unwritable(path: Path) -> str | None:
-    if path.is_dir():
-        return "it is a folder; name a file"
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        return "it may not be written"
-    return None
 
 
 def output_options(command: Command) -> Command:

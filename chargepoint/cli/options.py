@@ -1,13 +1,16 @@
-"""Values on the command line that click has no type for: clocks, durations and moments."""
+"""Values on the command line that click has no type for: clocks, durations, moments, files to write."""
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
+from chargepoint.config.connection import check_endpoint
 from chargepoint.ocpp16.times import parse_time
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
@@ -41,6 +44,19 @@ class ClockType(click.ParamType[ClockChoice]):
             if 0 < factor <= 1e6:
                 return ClockChoice("scaled", factor)
         self.fail(f"{value!r} is no clock: write wall, stepped, or a speed such as x60", param, ctx)
+
+
+class EndpointType(click.ParamType[str]):
+    """Where a central system is; without a password, which would show in what is printed and written."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            check_endpoint(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 class DurationType(click.ParamType[float]):
@@ -83,4 +99,15 @@ class MomentType(click.ParamType[float]):
             self.fail(f"{value!r} is no time: write for example 2026-03-29T00:30:00Z", param, ctx)
 
 
-CLOCK, DURATION, MOMENT = ClockType(), DurationType(), MomentType()
+CLOCK, DURATION, ENDPOINT, MOMENT = ClockType(), DurationType(), EndpointType(), MomentType()
+
+
+def unwritable(path: Path) -> str | None:
+    """Why no file can be written there; None if it can."""
+    if path.is_dir():
+        return "it is a folder; name a file"
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return "it may not be written"
+    return None

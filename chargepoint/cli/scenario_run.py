@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from chargepoint.cli.fleet_outputs import unwritable
-from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
+from chargepoint.cli.options import CLOCK, DURATION, ENDPOINT, MOMENT, ClockChoice, unwritable
 from chargepoint.cli.running import catch_signals, run_async
 from chargepoint.config import load as load_config
 from chargepoint.config.section import plain
@@ -48,7 +47,9 @@ def _variable(ctx: click.Context, parameter: click.Parameter, given: tuple[str, 
 
 @click.command("run")
 @click.argument("names", nargs=-1, required=True, metavar="FILE|DIR|library:NAME...")
-@click.option("--csms", "url", metavar="URL", help="The central system; without it the embedded one.")
+@click.option(
+    "--csms", "url", type=ENDPOINT, metavar="URL", help="The central system; without it the embedded one."
+)
 @click.option(
     "--adapter",
     type=click.Path(path_type=Path),
@@ -198,8 +199,6 @@ def _tags_of(name: str, tags: tuple[str, ...]) -> set[str]:
 def _unreachable(url: str) -> str | None:
     """Why nobody listens at a central system's address; None if somebody does."""
     parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise click.UsageError(f"--csms {url}: write ws://host:port/path or wss://...")
     port = parts.port or (443 if parts.scheme == "wss" else 80)
     try:
         socket.create_connection((parts.hostname, port), _REACH_WITHIN_S).close()

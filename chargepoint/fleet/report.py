@@ -35,7 +35,8 @@ def render(outcome: Outcome, verdict: Verdict) -> str:
     snapshot = outcome.snapshot
     wrong = [entry for entry in outcome.ledger if entry.missing or entry.doubled]
     asked = verdict.results or verdict.problems
-    return pages("chargepoint.fleet").get_template("report.html.j2").render(
+    template = pages("chargepoint.fleet").get_template("report.html.j2")
+    return template.render(
         title=f"A fleet of {outcome.planned} stations",
         when=_when(outcome),
         verdict=verdict,

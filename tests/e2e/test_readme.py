@@ -2,8 +2,8 @@
 
 The `sh` blocks of each page are typed into a shell one after the other, in an empty folder. Only what a
 test cannot have is adapted: the address of the central system of the examples, an end for what runs until
-Ctrl-C or for minutes, smaller fleets, and a faster clock for the demonstration. A `make` word is not run again,
-which would make this very test run itself; instead its recipe must be a command that is tested elsewhere.
+Ctrl-C or for minutes, smaller fleets, and a faster clock for the demonstration. A `make` word is not run
+again, which would make this very test run itself; instead its recipe must be a command tested elsewhere.
 """
 
 from __future__ import annotations

@@ -119,6 +119,7 @@ PLANTED = (
     Planted(errors.connection_timeout_ignored, "charging/tag-and-nobody-plugs", "status is Preparing"),
     Planted(errors.availability_forgotten, "remote/unavailable", "status is"),
     Planted(errors.profiles_not_installed, "smart-charging/combined", "waited 10s for periods"),
+    Planted(errors.profiles_not_installed, "smart-charging/site-managed", "over_seconds is"),
     Planted(errors.cache_not_cleared, "authorization/cache", "it came as far as 0"),
     Planted(errors.installed_never_told, "firmware/update-while-idle", "it came as far as 5"),
     Planted(errors.heartbeat_interval_ignored, "clock/set-by-heartbeat", "is not true of it"),

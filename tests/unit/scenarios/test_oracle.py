@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from chargepoint.config.wording import keys_of
 from chargepoint.domain import limiter
 from chargepoint.domain.limits import Maximum
 from chargepoint.domain.sharing import Share, Wish, allocate
@@ -18,9 +20,10 @@ from hal.api import EvseInfo, Limit
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import vehicle_from
+from scenarios.condition import SiteWanted
 from scenarios.junit import junit
 from scenarios.model import parse
-from scenarios.oracle import Measured, Oracle, jain
+from scenarios.oracle import NUMBERS, Measured, Oracle, jain
 from scenarios.runner import RunOptions, run
 from scenarios.site import Load, SiteEntry
 from scenarios.telling import line
@@ -36,7 +39,7 @@ class Rig:
     def __init__(self, connectors: int = 1, phases: int = 3, rotation: Any = None, **site: Any) -> None:
         self.clock = SteppedClock(START)
         entry = SiteEntry.model_validate({**site, "rotation": rotation or {}})
-        limit = site.get("limit_w", site.get("limit_a"))
+        limit = site["limit_w"] if "limit_w" in site else site["limit_a"]
         self.oracle = Oracle(entry, limit, entry.load_w(Path(), START), START)
         self.evses = [SimulatedEvse(EvseInfo(phases=phases), self.clock) for _ in range(connectors)]
         for n, evse in enumerate(self.evses, 1):
@@ -185,7 +188,7 @@ def test_a_car_is_asked_for_what_it_would_have_taken_in_its_stay() -> None:
     rig.plug(2, offered_a=6, ac_max_power_w=6900, ac_max_current_a=32)
     numbers = rig.numbers(3600)
     first, second = rig.measured(3600).cars
-    assert (first.asked_wh, first.delivered_wh) == (pytest.approx(6900), pytest.approx(6900))
+    assert [first.asked_wh, first.delivered_wh] == pytest.approx([6900, 6900])
     assert second.asked_wh == pytest.approx(6900)
     assert second.delivered_wh == pytest.approx(rig.evses[1].register_wh)
     share = second.delivered_wh / 6900
@@ -200,10 +203,8 @@ def test_each_stay_is_a_car_of_its_own() -> None:
     rig.clock.advance(600)
     rig.plug(ac_max_power_w=3450)
     cars = rig.measured(3600 + 600 + 7200).cars
-    assert [(car.plugged_at - START, car.delivered_wh) for car in cars] == [
-        (0, pytest.approx(6900)),
-        (4200, pytest.approx(6900)),
-    ]
+    assert [car.plugged_at - START for car in cars] == [0, 4200]
+    assert [car.delivered_wh for car in cars] == pytest.approx([6900, 6900])
     assert [car.left_at for car in cars] == [START + 3600, None]
 
 
@@ -339,6 +340,44 @@ def test_a_story_that_names_an_unknown_figure_hears_the_nearest(tmp_path: Path) 
     outcome = play(text, tmp_path)
     assert outcome.verdict is Verdict.ERROR
     assert "did you mean over_seconds" in outcome.why
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("{limit_a: '{breaker}'}", "the limit must be a number above 0 (is much)"),
+        ("{limit_a: 3, stations: [CP7]}", "there is no station CP7"),
+    ],
+)
+def test_what_shows_only_when_it_runs_is_an_error(written: str, says: str, tmp_path: Path) -> None:
+    outcome = play(
+        f"title: T\nvariables: {{breaker: much}}\nsite: {written}\nsteps: [{{wait: 1s}}]\n", tmp_path
+    )
+    assert outcome.verdict is Verdict.ERROR
+    assert says in outcome.why
+
+
+# --- the page ----
+
+PAGE = (Path(__file__).parents[3] / "docs" / "oracle.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_key_and_every_figure() -> None:
+    cells = "".join(re.findall(r"^\| (`[^|]+) \|", PAGE, re.MULTILINE))
+    named = set(re.findall(r"`(\w+)`", cells))
+    assert named == {*keys_of(SiteEntry), *keys_of(SiteWanted)} - {"that"}
+    assert set(NUMBERS) <= named
+
+
+def test_the_example_of_the_page_says_what_the_page_says(tmp_path: Path) -> None:
+    """2 x 16 A and 20 A at 40 A: 12 A over on the fullest phase, for an hour."""
+    (example, *_) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    outcome = play(example, tmp_path)
+    assert outcome.verdict is Verdict.FAIL
+    told = line(outcome).splitlines()[-1].strip()
+    assert told.partition("2 cars")[0].strip() in PAGE, told
+    assert outcome.numbers["site.over_seconds"] == pytest.approx(3600, abs=1e-4)
+    assert outcome.numbers["site.max_over_a"] == pytest.approx(12, abs=1e-3)
 
 
 # --- mistakes -------------------------------------------------------------------------------------------
