@@ -18,7 +18,7 @@ run: $(READY) ## watch two cars charge at the embedded central system, 60 times 
 	@$(BIN)/chargepoint demo $(ARGS)
 
 test: $(READY) ## unit, contract, integration and end-to-end tests
-	@$(BIN)/python -m pytest -n 3 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 test-fast: $(READY) ## unit and contract tests without random searches and emulated devices, in seconds
 	@$(BIN)/python -m pytest -n 2 -m 'not search and not emulated and not campaign and not bench and not soak and not hardware' tests/unit tests/contract $(ARGS)

@@ -44,7 +44,6 @@ VEHICLE_FOLLOWS_S = (1.0, 5.0)
 
 _A_CENTURY_S = 36_525 * 86_400.0
 _LOOKS = 600
-_TURNS = 5
 _LEAST_S, _MOST_S = 1.0, 60.0
 
 
@@ -383,7 +382,4 @@ class Stage:
         for staged in self.stations.values():
             await staged.station.link.closed()
         if self.csms is not None:
-            # A connection that was just accepted belongs to the server, which closes it, a few turns later.
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
             await self.csms.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from chargepoint.csms.tls import ServerTls, common_name, server_context
 from hal.api import Clock
 
 MAX_FRAME_BYTES = 1 << 24
+_TURNS = 5  # of the loop
 _CLOSE_TIMEOUT_S = 2.0  # real seconds for a station to answer a close frame
 
 # Below INFO websockets writes every header to the log, the basic authentication included.
@@ -105,6 +107,9 @@ class CentralSystem:
         server, self._server = self._server, None
         if server is None:
             return
+        # A connection that was just accepted belongs to the server, which closes it, a few turns later.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         for station in self._office.stations.values():
             if station.link is not None:
                 self._leave(station.link, "the central system stops")

@@ -40,7 +40,7 @@ EXAMPLE_CONTROLS = ("http://127.0.0.1:8080", "http://127.0.0.1:8081")
 
 RECIPES = {
     "run": "$(BIN)/chargepoint demo $(ARGS)",  # test_demo.py
-    "test": "$(BIN)/python -m pytest -n 3 $(ARGS)",  # what runs this
+    "test": "$(BIN)/python -m pytest -n 4 $(ARGS)",  # what runs this
     "interop": "$(BIN)/python -m tests.interop.build\n\t@$(BIN)/python -m pytest -n 2 tests/interop $(ARGS)",
     "help": None,  # run here
 }
