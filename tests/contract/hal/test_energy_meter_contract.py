@@ -25,6 +25,8 @@ from hal.modbus.register_map import load_map, map_names
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
 
+pytestmark = pytest.mark.emulated
+
 ONE_PHASE = ("sdm120", "sdm220", "sdm230")
 FAULTY = ("sdm630", "em340", "abb-b23", "or-we-516")
 START_WH = 123_456.0

@@ -349,7 +349,7 @@ CHECKS: tuple[Callable[[Bench], None], ...] = (
 
 def bench_parameters() -> list[Any]:
     """Each bench; those at emulated devices take real time, so each driver is met in one way of two."""
-    real, also = ("evse-wb/", "phoenix/", "openevse/"), ("evse-wb/tcp", "phoenix/serial")
+    real, also = ("evse-wb/", "phoenix/", "openevse/", "relay/"), ("evse-wb/tcp", "phoenix/serial")
     return [
         pytest.param(
             name,

@@ -19,6 +19,8 @@ from hal.simulated.vehicle import load_vehicle
 from tests.unit.fleet.town import DAY_S, Town
 from tests.unit.ocpp16.bench import START, MemoryCsms
 
+pytestmark = pytest.mark.search
+
 FAST = {"steady": 4 * 3600.0, "chaos": 4 * 3600.0}
 CHECKED = ("Local", "EVDisconnected", "Reboot", "PowerLoss", "EmergencyStop", "Other", "DeAuthorized", None)
 

@@ -16,6 +16,8 @@ from hal.clock import WallClock
 from hal.device import DeviceTimeout, MeterSnapshot, PilotSample, Unsupported
 from tests.contract.hal.boards import EmulatedLock, OnBoard, board
 
+pytestmark = pytest.mark.emulated
+
 SOCKET = EvseInfo(phases=3, max_current_a=16.0)
 TETHERED = EvseInfo(phases=3, max_current_a=16.0, tethered=True)
 

@@ -12,6 +12,8 @@ from hal.modbus.place import Place
 from hal.modbus.turns import Turns
 from hal.modbus.wire import NoAnswer, Request, Wire
 
+pytestmark = pytest.mark.emulated
+
 SLOW, FAST = 1, 2
 GAP_S, SHORT_S = 0.1, 0.01
 

@@ -19,6 +19,8 @@ from hal.serial.openevse import OpenEvse, OpenEvseMeter
 from hal.serial.rapi import Rapi
 from hal.simulated.vehicle import load_vehicle
 
+pytestmark = pytest.mark.emulated
+
 
 class Rig:
     def __init__(self) -> None:
