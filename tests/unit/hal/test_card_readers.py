@@ -27,6 +27,8 @@ from hal.serial.pn532 import Pn532
 from hal.serial.rdm6300 import Rdm6300
 from hal.whitelist import Whitelist
 
+pytestmark = pytest.mark.emulated
+
 CARD, OTHER = "100086F444", "0F00ABCDEF"
 
 

@@ -18,6 +18,8 @@ from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator, RapiFaults
 from hal.serial.rapi import Frames, Rapi, frame
 
+pytestmark = pytest.mark.emulated
+
 # From the firmware's own header.
 VECTORS = (
     "$GS^30 $GG^24 $GC^20 $GE^26 $GU^36 $GV^35 $GF^25 $G0^53 $GP^33 $FE^27 $SK 0^2C $F0 1^43 $GH^2B "
