@@ -81,7 +81,7 @@ class Watchdog:
         self._answered: set[int] = set()
         self._closed = False
         for n, evse in enumerate(self._real):
-            evse.fed = lambda n=n: self._answers(n)  # type: ignore[misc]
+            evse.fed = lambda n=n: self._answers(n)  # type: ignore[misc]  # mypy infers no lambda with a default
         self._turn()
 
     def close(self) -> None:

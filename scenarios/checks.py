@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ class Truth:
         return {"event": newest.name, "t": newest.t, **newest.fields}
 
 
-class Check:
+class Check(ABC):
     """One condition at one station: call it for its truth, None as long as it is not true."""
 
     polled = False
@@ -67,8 +68,9 @@ class Check:
     def __init__(self, text: str) -> None:
         self.text = text
 
+    @abstractmethod
     def __call__(self) -> Truth | None:
-        raise NotImplementedError
+        """What it is true by; None as long as it is not."""
 
     def instead(self) -> str:
         """What there is instead."""

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from chargepoint.config.section import Expected, Section, mistake, mistakes
 from chargepoint.config.wording import nearest
-from chargepoint.fleet.durations import EXPECTED as EXPECTED_TIME
-from chargepoint.fleet.durations import seconds
+from chargepoint.durations import EXPECTED as EXPECTED_TIME
+from chargepoint.durations import seconds
 from chargepoint.ocpp16.schema import CP_TO_CSMS, CSMS_TO_CP
 from scenarios import expressions
 

@@ -14,7 +14,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from chargepoint.config.wording import nearest
-from chargepoint.fleet.durations import seconds
+from chargepoint.durations import seconds
 from chargepoint.ocpp16.times import format_time, parse_time
 
 __all__ = ["ExpressionError", "Scope", "evaluate", "filled", "found", "problem", "text_problem"]

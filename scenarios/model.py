@@ -15,8 +15,8 @@ from chargepoint.config.problems import in_order, places
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
 from chargepoint.config.source import Document, Place, Scalar, read, spelled
 from chargepoint.config.source import parse as parse_document
+from chargepoint.durations import moment
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.file import moment
 from chargepoint.fleet.group import station_config
 from chargepoint.fleet.shipped import template_config, template_problem
 from scenarios.collection import LIBRARY, library_file
@@ -170,7 +170,8 @@ class ScenarioFile(Fragment):
     @classmethod
     def _is_a_moment(cls, start: str | None) -> str | None:
         try:
-            moment(start)
+            if start is not None:
+                moment(start)
         except ValueError:
             raise mistake(f'is no time (is "{start}"); write for example 2026-03-02T06:00:00Z') from None
         return start

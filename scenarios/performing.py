@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chargepoint.actions import VERBS, ActionError
-from chargepoint.fleet.durations import seconds
+from chargepoint.durations import seconds
 from chargepoint.ocpp16.times import format_time, parse_time
 from chargepoint.quirks.line import QuirkyLine
 from scenarios.adapter import Adapter, AdapterError

@@ -10,9 +10,8 @@ from typing import Any
 
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
+from chargepoint.durations import moment, seconds
 from chargepoint.errors import ConfigError, StoreError
-from chargepoint.fleet.durations import seconds
-from chargepoint.fleet.file import moment
 from hal.clock import WallClock
 from scenarios.adapter import Adapter
 from scenarios.expressions import ExpressionError, filled
@@ -122,7 +121,9 @@ def _missing(scenario: Scenario, options: RunOptions) -> str:
 
 async def _play(scenario: Scenario, options: RunOptions, outcome: Outcome) -> None:
     file = scenario.file
-    start = options.start if options.start is not None else moment(file.start)
+    start = options.start
+    if start is None and file.start is not None:
+        start = moment(file.start)
     if start is None and options.csms is None:
         start = START  # no other clock is there to agree with
     linger_s = options.linger_s if options.linger_s is not None else 0.0 if options.csms is None else LINGER_S

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
 from chargepoint.config.source import Place
 from chargepoint.config.wording import nearest
-from chargepoint.fleet.durations import seconds
+from chargepoint.durations import seconds
 from chargepoint.ocpp16.times import parse_time
 from scenarios.condition import Number, Text
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
+from chargepoint.cli.lazy import Lazy, LazyGroup
 from chargepoint.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,38 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["fleet"]
 
 
-class _Lazy(NamedTuple):
-    target: str  # module:attribute
-    about: str
-
-
 _LAZY = {
-    "run": _Lazy(
+    "run": Lazy(
         "chargepoint.cli.fleet_run:fleet_run", "Run a fleet at your central system or an embedded one."
     ),
-    "merge": _Lazy("chargepoint.cli.fleet_merge:fleet_merge", "Judge shards that ran apart together."),
+    "merge": Lazy("chargepoint.cli.fleet_merge:fleet_merge", "Judge shards that ran apart together."),
 }
-
-
-class _Commands(click.Group):
-    """A group whose large commands are imported only when they run, so that the rest answers at once."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_LAZY, *self.commands]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _LAZY:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = _LAZY[cmd_name].target.partition(":")
-        found = getattr(import_module(module), attribute)
-        assert isinstance(found, click.Command), cmd_name
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        about = {name: lazy.about for name, lazy in _LAZY.items()}
-        about |= {name: command.get_short_help_str(80) for name, command in self.commands.items()}
-        with formatter.section("Commands"):
-            formatter.write_dl(list(about.items()))
 
 
 _EXAMPLES = """\
@@ -62,7 +36,7 @@ Examples:
 """
 
 
-@click.group(cls=_Commands, epilog=_EXAMPLES)
+@click.group(cls=LazyGroup, lazy=_LAZY, epilog=_EXAMPLES)
 def fleet() -> None:
     """Many stations at once: who they are, what their drivers do, what the central system makes of it."""
 

@@ -340,7 +340,7 @@ def _plan(file: Path | None, url: str | None, seed: int | None, group_flags: Map
             raise click.UsageError(f"{', '.join(given)}: the file says that; give FILE or flags")
         return plan_from(load(file), url=url, seed=seed)
     flags = {flag.removeprefix("--"): value for flag, value in group_flags.items() if value is not None}
-    return plan_of_flags(url=url, seed=seed, **flags)  # type: ignore[arg-type]
+    return plan_of_flags(url=url, seed=seed, **flags)  # type: ignore[arg-type]  # click checked the flags
 
 
 async def _run(

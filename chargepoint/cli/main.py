@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from functools import cache
-from importlib import import_module, metadata
-from typing import Any, NamedTuple
+from importlib import metadata
+from typing import Any
 
 import click
 
+from chargepoint.cli.lazy import Lazy, LazyGroup
 from chargepoint.errors import ConfigError, StoreError
 
 __all__ = ["COMMANDS", "command", "main", "run"]
@@ -23,43 +21,36 @@ _INTERRUPTED = 130  # 128 + SIGINT
 _UNWRITABLE = 1  # as click ends when it notices a broken pipe first
 
 
-class _Lazy(NamedTuple):
-    target: str  # module:attribute
-    about: str
-
-
-COMMANDS: Mapping[str, _Lazy] = {
-    "run": _Lazy("chargepoint.cli.run:run", "Run a station at your central system, or at an embedded one."),
-    "demo": _Lazy(
+COMMANDS: Mapping[str, Lazy] = {
+    "run": Lazy("chargepoint.cli.run:run", "Run a station at your central system, or at an embedded one."),
+    "demo": Lazy(
         "chargepoint.cli.demo:demo", "Watch a charging session against the embedded central system."
     ),
-    "fleet": _Lazy(
+    "fleet": Lazy(
         "chargepoint.cli.fleet:fleet", "Run thousands of stations with drivers; check a fleet's file."
     ),
-    "scenario": _Lazy(
+    "scenario": Lazy(
         "chargepoint.cli.scenario:scenario",
         "Run charging stories with a verdict; play a recorded station again.",
     ),
-    "csms": _Lazy(
-        "chargepoint.cli.csms:csms", "Run the embedded central system on its own, for any station."
-    ),
-    "check": _Lazy(
+    "csms": Lazy("chargepoint.cli.csms:csms", "Run the embedded central system on its own, for any station."),
+    "check": Lazy(
         "chargepoint.cli.check:check", "Try the way to a central system step by step and say where it ends."
     ),
-    "sessions": _Lazy("chargepoint.cli.sessions:sessions", "List the charging sessions a station remembers."),
-    "inspect": _Lazy(
+    "sessions": Lazy("chargepoint.cli.sessions:sessions", "List the charging sessions a station remembers."),
+    "inspect": Lazy(
         "chargepoint.cli.inspect:inspect", "Show all a station remembers, and the limits to expect."
     ),
-    "hardware": _Lazy(
+    "hardware": Lazy(
         "chargepoint.cli.hardware:hardware",
         "Controllers, meters, card readers: find, read, check, switch off.",
     ),
-    "emulate": _Lazy(
+    "emulate": Lazy(
         "chargepoint.cli.emulate:emulate",
         "Be such devices, on a pseudo terminal or TCP, for tests without any.",
     ),
-    "service": _Lazy("chargepoint.cli.service:service", "Run a station as a service of systemd."),
-    "config": _Lazy("chargepoint.cli.config:config", "Print an example, check a configuration file."),
+    "service": Lazy("chargepoint.cli.service:service", "Run a station as a service of systemd."),
+    "config": Lazy("chargepoint.cli.config:config", "Print an example, check a configuration file."),
 }
 
 _EXAMPLES = """\
@@ -70,44 +61,6 @@ Examples:
   chargepoint run --config station.yaml
   chargepoint config example > station.yaml
 """
-
-
-class _Commands(click.Group):
-    """A group that imports a command only when it runs, so that the rest answers at once."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        found = _load(COMMANDS[cmd_name].target)
-        assert isinstance(found, click.Command), cmd_name
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.about) for name, lazy in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.0)
-            ctx.fail(f"There is no command {args[0]!r}; did you mean {close[0]!r}?")
-        return super().resolve_command(ctx, args)
-
-
-@cache
-def _load(target: str) -> object:
-    """What `target` names. What modules make stays: to look for garbage in it is a third of the start."""
-    module, _, attribute = target.partition(":")
-    gc.disable()
-    try:
-        return getattr(import_module(module), attribute)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
@@ -123,7 +76,9 @@ def _version() -> str:
         return "(not installed, running from its sources)"
 
 
-@click.group(cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--version",
     is_flag=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,7 @@ from typing import Any
 import click
 
 from chargepoint.config.connection import check_endpoint
-from chargepoint.ocpp16.times import parse_time
-
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+from chargepoint.durations import moment, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +63,10 @@ class DurationType(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        text = str(value).strip().lower()
         try:
-            return _positive(float(text))
+            return seconds(str(value))
         except ValueError:
-            pass
-        parts = _PART.findall(text)
-        if not parts or "".join(number + unit for number, unit in parts) != text:
             self.fail(f"{value!r} is no duration: write for example 90, 45s, 10m, 1h30m or 2d", param, ctx)
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-
-
-def _positive(seconds: float) -> float:
-    if not 0 <= seconds < 1e11:
-        raise ValueError(seconds)
-    return seconds
 
 
 class MomentType(click.ParamType[float]):
@@ -92,9 +77,8 @@ class MomentType(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        text = str(value).strip()
         try:
-            return parse_time(text if len(text) > 10 else f"{text}T00:00:00Z")
+            return moment(str(value))
         except ValueError:
             self.fail(f"{value!r} is no time: write for example 2026-03-29T00:30:00Z", param, ctx)
 

@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
-from typing import NamedTuple
 
 import click
 
+from chargepoint.cli.lazy import Lazy, LazyGroup
 from chargepoint.errors import ConfigError
 
 __all__ = ["scenario"]
 
 
-class _Lazy(NamedTuple):
-    target: str  # module:attribute
-    about: str
-
-
 _LAZY = {
-    "run": _Lazy(
+    "run": Lazy(
         "chargepoint.cli.scenario_run:run_command",
         "Run scenarios at your central system or an embedded one; a verdict for each.",
     ),
-    "replay": _Lazy(
-        "chargepoint.cli.scenario_replay:replay_command", "Play a recorded station's side again."
-    ),
-    "from-trace": _Lazy(
+    "replay": Lazy("chargepoint.cli.scenario_replay:replay_command", "Play a recorded station's side again."),
+    "from-trace": Lazy(
         "chargepoint.cli.scenario_replay:from_trace_command", "Make a scenario of a recorded trace."
     ),
 }
-
-
-class _Commands(click.Group):
-    """A group whose large commands are imported only when they run, so that the rest answers at once."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_LAZY, *self.commands]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _LAZY:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = _LAZY[cmd_name].target.partition(":")
-        found = getattr(import_module(module), attribute)
-        assert isinstance(found, click.Command), cmd_name
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        about = {name: lazy.about for name, lazy in _LAZY.items()}
-        about |= {name: command.get_short_help_str(80) for name, command in self.commands.items()}
-        with formatter.section("Commands"):
-            formatter.write_dl(list(about.items()))
 
 
 _EXAMPLES = """\
@@ -64,7 +35,7 @@ Examples:
 """
 
 
-@click.group(cls=_Commands, epilog=_EXAMPLES)
+@click.group(cls=LazyGroup, lazy=_LAZY, epilog=_EXAMPLES)
 def scenario() -> None:
     """Charging stories in files: written once, run in seconds, with a verdict (docs/scenarios.md)."""
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from chargepoint import durations
 from chargepoint.config.reading import bind
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
 from chargepoint.config.source import parse as parse_document
 from chargepoint.config.source import read as read_document
 from chargepoint.config.wording import nearest
 from chargepoint.errors import ConfigError
-from chargepoint.fleet import durations
 from chargepoint.fleet.arrival import DAY_S, HOUR_S, HOURS, Week
 from chargepoint.fleet.chances import Lognormal, Normal
 from chargepoint.ocpp16.status import KINDS

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from chargepoint import durations
 from chargepoint.config.wording import nearest
-from chargepoint.fleet import durations
 from chargepoint.ocpp16.firmware_management.job import presentable
 from chargepoint.ocpp16.status import KINDS
 

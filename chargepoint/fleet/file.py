@@ -15,16 +15,15 @@ from chargepoint.config.section import Expected, Section, mistake, mistakes
 from chargepoint.config.source import Document, Place, read, spelled
 from chargepoint.config.source import parse as parse_document
 from chargepoint.config.wording import nearest
+from chargepoint.durations import moment, seconds
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.connection import FleetCsmsConfig, keys_in
-from chargepoint.fleet.durations import seconds
 from chargepoint.fleet.elsewhere import FleetContext, looking, within
 from chargepoint.fleet.events import parse as parse_event
 from chargepoint.fleet.group import GroupConfig, NumberedConfig, station_config
 from chargepoint.fleet.passwords import password
 from chargepoint.fleet.rates import EXPECTED_RATE, rate_per_s
 from chargepoint.fleet.shipped import template_config
-from chargepoint.ocpp16.times import parse_time
 
 __all__ = ["EventConfig", "FleetConfig", "load", "member_config", "parse"]
 
@@ -105,7 +104,8 @@ class FleetConfig(Section):
     @classmethod
     def _is_a_moment(cls, start: str | None) -> str | None:
         try:
-            moment(start)
+            if start is not None:
+                moment(start)
         except ValueError:
             raise mistake(f'is no time (is "{start}"); write for example 2026-03-02T06:00:00Z') from None
         return start
@@ -145,7 +145,7 @@ class FleetConfig(Section):
     @property
     def starts_at(self) -> float | None:
         """When a clock that can be chosen begins."""
-        return moment(self.start)
+        return None if self.start is None else moment(self.start)
 
 
 def load(path: Path | str, warn: Warn = _log.warning) -> FleetConfig:
@@ -161,13 +161,6 @@ def load(path: Path | str, warn: Warn = _log.warning) -> FleetConfig:
 def parse(text: str, name: str = "fleet", warn: Warn = _log.warning) -> FleetConfig:
     """The same from YAML text, without a look at files; `name` stands for the file in messages."""
     return _bind(parse_document(text, name), FleetContext(), warn)
-
-
-def moment(text: str | None) -> float | None:
-    """Seconds since the epoch; a date alone is its midnight in UTC. Raises `ValueError`."""
-    if text is None:
-        return None
-    return parse_time(text if len(text) > len("2026-03-02") else f"{text}T00:00:00Z")
 
 
 def member_config(group: GroupConfig, csms: FleetCsmsConfig, context: Any = None) -> StationConfig:

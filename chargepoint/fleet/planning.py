@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from chargepoint.config.problems import explained_flags
 from chargepoint.config.source import Place
+from chargepoint.durations import seconds
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.connection import FleetCsmsConfig, keys_in
-from chargepoint.fleet.durations import seconds
 from chargepoint.fleet.elsewhere import FleetContext
 from chargepoint.fleet.file import FleetConfig, member_config
 from chargepoint.fleet.group import GroupConfig

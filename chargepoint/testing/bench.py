@@ -19,8 +19,8 @@ from chargepoint.config.problems import explained_flags
 from chargepoint.config.source import parse
 from chargepoint.csms import CentralSystem
 from chargepoint.csms.events import frame_of
+from chargepoint.durations import seconds
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.durations import seconds
 from chargepoint.fleet.group import station_config
 from chargepoint.fleet.identities import pattern_problem
 from chargepoint.fleet.template import load_template

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from chargepoint import durations
 from chargepoint.config.section import Expected, Section, mistake, mistakes
-from chargepoint.fleet import durations
 
 if TYPE_CHECKING:
     from scenarios.faults.setting import Applied, Setting

@@ -40,7 +40,7 @@ def _unescaped(text: str) -> tuple[str, int] | None:
         return None
     try:
         inner, end = _DECODER.raw_decode('"' + text)
-        return (whole(inner) or ("", 0))[0] or None, end - 1  # type: ignore[return-value]
+        return (whole(inner) or ("", 0))[0] or None, end - 1  # type: ignore[return-value]  # text, where there is any
     except (ValueError, RecursionError):
         return None
 

@@ -58,7 +58,7 @@ def test_a_log_over_ftp_after_a_power_cut(tmp_path: Path) -> None:
         request = {"logType": "SecurityLog", "requestId": 42, "retries": 0}
         async with CentralSystem(seed=1) as central, http_server(hang) as url:
             options = {"csms": central.url, "storage": tmp_path / "storage"}
-            async with station("--linger", "0", **options) as cp:  # type: ignore[arg-type]
+            async with station("--linger", "0", **options) as cp:  # type: ignore[arg-type]  # a table of options
                 await cp.advance(1)
                 await cp.do("security_event", type="TamperDetectionActivated", tech_info="door")
                 log = {"remoteLocation": f"{url}/in"}
@@ -67,7 +67,7 @@ def test_a_log_over_ftp_after_a_power_cut(tmp_path: Path) -> None:
                 await slow.wait()
                 await cp.kill()
                 slow.clear()
-            async with station("--linger", "0", **options) as cp:  # type: ignore[arg-type]
+            async with station("--linger", "0", **options) as cp:  # type: ignore[arg-type]  # a table of options
                 await slow.wait()  # the same file at the same place
                 files = FtpServer()
                 files.users = {"user": "wachtwoord"}

@@ -101,7 +101,7 @@ def shake_hands(folder: Path, root: Issuer, chain: str, key: str) -> None:
                 continue
     shown = ends[1].getpeercert()
     assert shown is not None
-    assert dict(pair[0] for pair in shown["subject"]) == {  # type: ignore[misc]
+    assert dict(pair[0] for pair in shown["subject"]) == {  # type: ignore[misc]  # typeshed has a union for all its fields
         "organizationName": "Example CPO",
         "commonName": CP,
     }

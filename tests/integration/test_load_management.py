@@ -178,8 +178,8 @@ def test_the_examples_of_the_page_can_be_loaded(text: str) -> None:
 
 def test_the_page_has_its_examples() -> None:
     assert len(EXAMPLES) == 3
-    assert StationType(parse(EXAMPLES[0])).site.rules == ((2, 32.0),)  # type: ignore[union-attr]
-    assert StationType(parse(EXAMPLES[2])).site.lines == {1: (0,), 2: (1,)}  # type: ignore[union-attr]
+    assert StationType(parse(EXAMPLES[0])).site.rules == ((2, 32.0),)  # type: ignore[union-attr]  # the examples have a site
+    assert StationType(parse(EXAMPLES[2])).site.lines == {1: (0,), 2: (1,)}  # type: ignore[union-attr]  # the examples have a site
 
 
 def test_a_real_meter_knows_one_time_only(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_power_cut_at_a_chosen_moment(tmp_path: Path, story: Story) -> None:
     play(run)
 
 
-@pytest.mark.parametrize("batch", [0, pytest.param(1, marks=pytest.mark.campaign)])
+@pytest.mark.parametrize("batch", [0, *(pytest.param(n, marks=pytest.mark.campaign) for n in range(1, 6))])
 def test_power_cuts_at_random_moments(tmp_path: Path, batch: int) -> None:
     """Five each; what fails can be repeated by its seed as far as chance goes in two processes."""
 

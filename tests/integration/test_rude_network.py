@@ -83,9 +83,9 @@ def test_a_sample_of_rude_rounds(tmp_path: Path) -> None:
         tally = Tally()
         async with Nursery() as nursery:
             frames = len(await _frames(nursery, tmp_path))
-            await play_all(nursery, tmp_path, _systematic(frames)[::20] + _random(0, 15), tally)
+            await play_all(nursery, tmp_path, _systematic(frames)[::12] + _random(0, 30), tally)
         assert tally.wrong == {}
-        assert tally.rounds > 30
+        assert tally.rounds > 60
         assert tally.done.keys() >= {str(rude) for rude in Rudeness}
 
     play(run)

@@ -205,7 +205,7 @@ def test_the_password_is_changed_twice(tmp_path: Path, profile: int) -> None:
                 before = central.stations()[0].connections
                 assert await office.change("AuthorizationKey", key) == "Accepted"
                 central.set_password(CP, password)
-                await until(lambda: central.stations()[0].connections > before and rig.proven)  # noqa: B023
+                await until(lambda: central.stations()[0].connections > before and rig.proven)  # noqa: B023  # awaited within its round
                 assert rig.station.link.settings.password == password
             assert office.heard("BootNotification") == 1
             for bad in ("short", "x" * 41, "ü" * 20, ""):

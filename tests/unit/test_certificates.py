@@ -88,7 +88,7 @@ def ocsp(folder: Path, certificate: str, issuer: str, algorithm: str) -> HashDat
     said = openssl(folder, words).replace("\\\n", "")
     found = dict(re.findall(r"(\w[\w ]+): (-?[0-9A-F]+)\n", said))
     return HashData(
-        algorithm,  # type: ignore[arg-type]
+        algorithm,  # type: ignore[arg-type]  # a table's str
         found["Issuer Name Hash"].lower(),
         found["Issuer Key Hash"].lower(),
         f"{int(found['Serial Number'], 16):x}",

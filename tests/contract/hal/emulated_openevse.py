@@ -17,7 +17,7 @@ class EmulatedOpenEvse(Emulated):
 
     def __init__(self, info: EvseInfo) -> None:
         self._info = info
-        super().__init__("openevse", info, "serial", _no_unit)  # type: ignore[arg-type]
+        super().__init__("openevse", info, "serial", _no_unit)  # type: ignore[arg-type]  # a line of its own has no units
 
     async def _open(self, *_: object) -> None:
         self.clock = ScaledClock(FACTOR, 1_800_000_000.0)

@@ -28,7 +28,7 @@ class OnWires(Bench):
 
     def __init__(self, rig: Emulated) -> None:
         self.rig = rig
-        self.clock_type = lambda start: rig.clock  # type: ignore[misc,assignment]
+        self.clock_type = lambda start: rig.clock  # type: ignore[misc,assignment]  # the rig's own clock in place of a new one
         super().__init__()
         self.made.remove(self)  # no stepped clock can tell whether it holds on to anything
 

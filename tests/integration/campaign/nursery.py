@@ -194,7 +194,7 @@ def _live(order: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
             os.dup2(descriptor, n)
             os.close(descriptor)
         # The nursery's own may be files, and a pipe cannot be spoken to as one.
-        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
+        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115  # they stay open as long as the process
         os.environ.update(order["environment"])
         sys.argv = ["chargepoint", *order["arguments"]]
         altered_station = importlib.import_module("tests.integration.campaign.altered_station")

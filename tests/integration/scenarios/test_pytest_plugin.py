@@ -41,7 +41,7 @@ def central() -> Iterator[str]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())["url"]
-        process.stdin.write('{"cmd": "shutdown"}\n')  # type: ignore[union-attr]
+        process.stdin.write('{"cmd": "shutdown"}\n')  # type: ignore[union-attr]  # it was started with a pipe
         process.communicate()
 
 

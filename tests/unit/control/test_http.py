@@ -362,12 +362,12 @@ async def test_a_slow_reader_is_told_what_it_missed_and_goes_on() -> None:
         slow, quick = await rig.client(), await rig.client()
         await slow.listen()
         await quick.listen()
-        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has it
         count, large = 60, "x" * 500_000
         for n in range(count):
             rig.control.emit({"event": "error", "n": n, "message": large})
             assert (await quick.event())["n"] == n
-        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]  # a socket's transport has it
         read: list[int] = []
         while (event := await slow.event())["event"] != "missed":
             read.append(event["n"])

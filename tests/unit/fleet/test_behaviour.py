@@ -170,7 +170,7 @@ def test_who_comes_does_not_depend_on_the_central_system() -> None:
         return diary.when("came")
 
     def slow(csms: MemoryCsms) -> None:
-        csms.say = lambda frame: csms.clock.call_at(  # type: ignore[method-assign, assignment]
+        csms.say = lambda frame: csms.clock.call_at(  # type: ignore[method-assign, assignment]  # one central system that is slow
             csms.clock.now() + 7.0, lambda: MemoryCsms.say(csms, frame)
         )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from chargepoint import durations
 from chargepoint.errors import ConfigError
-from chargepoint.fleet import durations
 from chargepoint.fleet.behaviour import Behaviour, behaviour_names, sessions_per_day
 from chargepoint.fleet.behaviour_file import Arrivals, Drivers, Troubles, load_sites
 from chargepoint.fleet.events import FORMS

@@ -56,7 +56,7 @@ class Town:
     def send(self, owner: Owner, deliver: object) -> None:
         if owner.reached:
             delay = self._delay_s * draw(self._seed, "network", "delay", next(self._draws))
-            self.clock.call_at(self.clock.now() + delay, deliver)  # type: ignore[arg-type]
+            self.clock.call_at(self.clock.now() + delay, deliver)  # type: ignore[arg-type]  # a function of one test
 
     def asked(self, owner: Owner, asked_at: float) -> None:
         granted = self.leases.ask(SHARD, owner.attempt, owner.name)

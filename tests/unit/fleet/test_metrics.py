@@ -47,7 +47,7 @@ def scrape(metrics: Metrics, accept: str = "text/plain") -> str:
 def families(metrics: Metrics) -> dict[str, Metric]:
     text = scrape(metrics, OPEN_METRICS)
     assert text.endswith("# EOF\n")
-    read = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    read = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # its parser has no types
     return {family.name: family for family in read}
 
 

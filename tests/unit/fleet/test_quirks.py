@@ -231,7 +231,7 @@ CASES = [
         "soft_reset_not_supported",
         True,
         soft_reset,
-        lambda rig: rig.answer() is not None and rig.answer()[2] == "NotSupported",  # type: ignore[index]
+        lambda rig: rig.answer() is not None and rig.answer()[2] == "NotSupported",  # type: ignore[index]  # not None, as said before
     ),
     Case("slow_remote_start_s", 20, remote_start, lambda rig: not answered_at_once(rig)),
     Case("ignores_tx_profile", True, begin_and_limit, lambda rig: not limited(rig)),

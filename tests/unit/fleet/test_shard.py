@@ -13,6 +13,7 @@ import pytest
 from chargepoint.fleet.planning import plan_of_flags
 from chargepoint.fleet.shard import ShardReport, gone, shard_of, shared, together
 from chargepoint.fleet.snapshot import ActionFigures, Simulator, Snapshot
+from chargepoint.fleet.worker import Errand
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 20, 21])
@@ -77,10 +78,9 @@ def test_reports_cross_a_process_and_add_up() -> None:
 
 
 def test_an_order_in_a_log_shows_no_password() -> None:
-    worker = pytest.importorskip("chargepoint.fleet.worker")
     plan = plan_of_flags(count=2, seed=1)
     plan = replace(plan, groups=(replace(plan.groups[0], passwords="open sesame"),))
-    errand = worker.Errand("run", "key", 1, 0, 2, plan, "ws://user:open@host", None)
+    errand = Errand("run", "key", 1, 0, 2, plan, "ws://user:open@host", None)
     assert pickle.loads(pickle.dumps(errand)) == errand
     assert "open" not in repr(errand)
 

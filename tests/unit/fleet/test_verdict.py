@@ -24,7 +24,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "fleet-verdict.md"
 
 def judged(text: str, of: object = None) -> Result:
     """What becomes of one criterion."""
-    (result,) = judge([parse(text)], of or outcome()).results  # type: ignore[arg-type]
+    (result,) = judge([parse(text)], of or outcome()).results  # type: ignore[arg-type]  # what is judged has all that is asked of an outcome
     return result
 
 

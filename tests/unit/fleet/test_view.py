@@ -250,7 +250,7 @@ def test_the_view_logs_events_and_notes() -> None:
     snapshot.events = [Happened(2.0, 2.0, "surge x3 for 10m")]
     view(snapshot)
     view.note("CP1 is left out: no disk")
-    shown = text(view.picture(100, 30).renderables)  # type: ignore[arg-type]
+    shown = text(view.picture(100, 30).renderables)  # type: ignore[arg-type]  # a group of lines
     view.settle()
     assert "0:00:02  surge x3 for 10m" in shown
     assert "0:00:03  CP1 is left out: no disk" in shown

@@ -20,7 +20,7 @@ def test_the_timers_of_one_second_fire_in_one_step_each_at_its_own_moment() -> N
             clock.hold()  # as a CALL does, until it is answered
 
         for name, when in (("a", 100.2), ("b", 100.7), ("c", 101.1)):
-            clock.call_at(when, lambda name=name: call(name))  # type: ignore[misc]
+            clock.call_at(when, lambda name=name: call(name))  # type: ignore[misc]  # mypy infers no lambda with a default
         running = asyncio.create_task(clock.run_until(110.0))
         while len(fired) < 2:
             await asyncio.sleep(0)

@@ -273,7 +273,7 @@ def test_a_driver_with_a_bug_is_a_fault() -> None:
         async def broken() -> PilotSample:
             raise KeyError("bug")
 
-        rig.board.sample = broken  # type: ignore[method-assign]
+        rig.board.sample = broken  # type: ignore[method-assign]  # one board that breaks
         rig.advance(0.1)
         assert not rig.contactor.closed
         assert kinds(rig) == [FaultKind.COMMUNICATION]

@@ -59,7 +59,7 @@ def test_another_device_is_asked_about_and_not_written_to(driver: str, other: st
     async def story() -> None:
         async with charging(other) as (right, unit, emulator):
             before = emulator.requests
-            bus, clock = right._bus, SteppedClock()  # type: ignore[attr-defined]
+            bus, clock = right._bus, SteppedClock()  # type: ignore[attr-defined]  # both controllers have a bus
             wrong: EvseController = EvseWb(bus, 1, clock) if driver == "evse-wb" else Phoenix(bus, 1, clock)
             with pytest.raises(DeviceRefused, match=r"exception 2, .*; is it an E.*, and is this its unit\?"):
                 await wrong.open()

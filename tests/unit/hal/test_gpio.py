@@ -101,7 +101,7 @@ def test_a_contact_that_chatters_for_ever_is_an_error(pins: MockFactory) -> None
             contact.state_ = not getattr(contact, "state_", False)
             (contact.drive_high if contact.state_ else contact.drive_low)()
 
-        relay._wait = chatter  # type: ignore[method-assign]
+        relay._wait = chatter  # type: ignore[method-assign]  # contacts that bounce meanwhile
         with pytest.raises(DeviceRefused, match="GPIO 27: the mirror contact chatters"):
             await relay.feedback()
         await relay.close()
@@ -174,7 +174,7 @@ def test_without_contacts_a_vehicle_is_there_and_asks_while_it_may(pins: MockFac
         with pytest.raises(MeterUnavailable):
             evse.reading()
         evse.close()
-        await evse.released()  # type: ignore[attr-defined]
+        await evse.released()  # type: ignore[attr-defined]  # a relay at pins has it
 
     run(story)
 

@@ -307,7 +307,7 @@ def _phoenix(**settings: int) -> Callable[[Outlet], PhoenixEmulator]:
     def make(outlet: Outlet) -> PhoenixEmulator:
         return PhoenixEmulator(outlet, **settings)
 
-    make.phoenix = True  # type: ignore[attr-defined]
+    make.phoenix = True  # type: ignore[attr-defined]  # a mark of this factory alone
     return make
 
 

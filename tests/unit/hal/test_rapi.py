@@ -82,7 +82,7 @@ def run(test: Callable[[Rig], object], *, faults: RapiFaults | None = None) -> N
             if faults is not None:
                 made.emulator.faults = faults
             await made.rapi.open()
-            await test(made)  # type: ignore[misc]
+            await test(made)  # type: ignore[misc]  # only tests of one argument are given
 
     asyncio.run(main())
 

@@ -134,7 +134,7 @@ class TestPolled:
                 await asyncio.Event().wait()
                 raise AssertionError
 
-            fake.read = hang  # type: ignore[method-assign]
+            fake.read = hang  # type: ignore[method-assign]  # one meter that hangs
             meter.start()
             await until(lambda: "read" in fake.calls)
             several_polls_later = fake.clock.now() + 5.0

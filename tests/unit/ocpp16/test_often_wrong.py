@@ -402,7 +402,7 @@ def test_21_the_station_s_maximum_is_a_sum_days_begin_at_the_start_and_relative_
     assert offered(bench, 1) == 10.0  # half an hour into the day that began at 23:30
     bench.advance(1800)
     assert offered(bench, 1) == 20.0
-    since = bench.clock.now() - bench.cp.connectors[1].transaction.started_at  # type: ignore[union-attr]
+    since = bench.clock.now() - bench.cp.connectors[1].transaction.started_at  # type: ignore[union-attr]  # one is running
     steps = [{"startPeriod": 0, "limit": 8.0}, {"startPeriod": int(since) + 60, "limit": 24.0}]
     assert set_profile(bench, 1, profile("TxDefaultProfile", 0, steps)) == {"status": "Accepted"}
     bench.advance(30)
