@@ -57,7 +57,7 @@ soak-fleet: $(READY) ## SOAK_STATIONS (2000) in chaos for SOAK_MINUTES (30): not
 
 docs: $(READY) ## write docs/configuration.md, docs/fleet.md, the tables of docs/templates.md, docs/demo.svg, docs/fleet.svg and docs/wiring anew
 	@$(BIN)/python -m chargepoint.config.reference docs/configuration.md
-	@$(BIN)/python -m chargepoint.fleet.reference docs/fleet.md
+	@$(BIN)/python -m chargepoint.fleet.plan.reference docs/fleet.md
 	@$(BIN)/python docs/template_tables.py docs/templates.md
 	@$(BIN)/python docs/demo_picture.py docs/demo.svg
 	@$(BIN)/python docs/fleet_picture.py docs/fleet.svg

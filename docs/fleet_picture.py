@@ -15,7 +15,7 @@ from chargepoint.cli.fleet_lines import Lines
 from chargepoint.cli.fleet_run import FleetRun
 from chargepoint.cli.fleet_view import FleetView
 from chargepoint.cli.options import ClockChoice
-from chargepoint.fleet.planning import plan_of_flags
+from chargepoint.fleet.plan.planning import plan_of_flags
 
 WIDTH, HEIGHT = 100, 34
 TIMES = 10.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from chargepoint.config import ConnectorConfig
 from chargepoint.config.quirks import QuirksConfig
 from chargepoint.config.wording import expected, rendered
-from chargepoint.fleet.template import Template, load_template, template_names
+from chargepoint.fleet.plan.template import Template, load_template, template_names
 
 _ALL = "all"
 

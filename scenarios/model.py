@@ -17,8 +17,8 @@ from chargepoint.config.source import Document, Place, Scalar, read, spelled
 from chargepoint.config.source import parse as parse_document
 from chargepoint.durations import moment
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.group import station_config
-from chargepoint.fleet.shipped import template_config, template_problem
+from chargepoint.fleet.plan.group import station_config
+from chargepoint.fleet.plan.shipped import template_config, template_problem
 from scenarios.collection import LIBRARY, library_file
 from scenarios.condition import Duration, Text
 from scenarios.expressions import text_problem

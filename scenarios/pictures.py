@@ -8,7 +8,7 @@ from io import StringIO
 from math import nan
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chargepoint.fleet.plots import for_page
+from chargepoint.fleet.verdict.plots import for_page
 from scenarios.history import History, LimitSeen, Sample
 from scenarios.oracle import Measured
 

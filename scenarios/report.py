@@ -11,7 +11,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Generic, TypeVar
 
-from chargepoint.fleet.report import pages
+from chargepoint.fleet.verdict.report import pages
 from scenarios.coverage import section
 from scenarios.history import STATION, Event, History
 from scenarios.pictures import Mark, Picture, picture, site_picture
@@ -60,10 +60,10 @@ def write(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 def render(outcomes: Sequence[Outcome]) -> str:
-    """The page. Needs matplotlib, see `chargepoint.fleet.plots.available`."""
+    """The page. Needs matplotlib, see `chargepoint.fleet.verdict.plots.available`."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     found = rules(outcomes)
-    template = pages("scenarios", "chargepoint.fleet").get_template("report.html.j2")
+    template = pages("scenarios", "chargepoint.fleet.verdict").get_template("report.html.j2")
     return template.render(
         title=f"{len(outcomes)} scenario{'' if len(outcomes) == 1 else 's'}",
         counts={verdict.value: counts[verdict] for verdict in _ORDER if counts[verdict]},

@@ -13,7 +13,7 @@ from chargepoint.errors import ConfigError
 
 if TYPE_CHECKING:
     from chargepoint.cli.tables import Row
-    from chargepoint.fleet.plan import Group, Plan
+    from chargepoint.fleet.plan.plan import Group, Plan
 
 __all__ = ["fleet"]
 
@@ -44,7 +44,7 @@ def fleet() -> None:
 @fleet.command()
 def example() -> None:
     """Print a commented fleet's file to start from."""
-    from chargepoint.fleet.example import example
+    from chargepoint.fleet.plan.example import example
 
     click.echo(example(), nl=False)
 
@@ -56,8 +56,8 @@ def check(files: tuple[Path, ...]) -> int:
 
     The exit code is 1 if there are mistakes. `sessions a day` are those to expect on an average day.
     """
-    from chargepoint.fleet.file import load
-    from chargepoint.fleet.planning import plan_from
+    from chargepoint.fleet.plan.file import load
+    from chargepoint.fleet.plan.planning import plan_from
 
     mistakes = 0
     for file in files:
@@ -75,7 +75,7 @@ def check(files: tuple[Path, ...]) -> int:
 @fleet.command()
 def schema() -> None:
     """Print a JSON Schema of a fleet's file, for editors."""
-    from chargepoint.fleet.schema import schema
+    from chargepoint.fleet.plan.schema import schema
 
     click.echo(json.dumps(schema(), indent=2))
 
@@ -84,7 +84,7 @@ def schema() -> None:
 def templates() -> None:
     """List the types of station there are."""
     from chargepoint.cli import tables
-    from chargepoint.fleet.template import load_template, template_names
+    from chargepoint.fleet.plan.template import load_template, template_names
 
     found = [load_template(name) for name in template_names()]
     tables.show([[{"template": one.name, "what it is": one.title} for one in found]], ())
@@ -94,7 +94,7 @@ def templates() -> None:
 def behaviours() -> None:
     """List the ways drivers behave there are."""
     from chargepoint.cli import tables
-    from chargepoint.fleet.behaviour import Behaviour, behaviour_names
+    from chargepoint.fleet.people.behaviour import Behaviour, behaviour_names
 
     found = [Behaviour.load(name) for name in behaviour_names()]
     rows = [{"behaviour": one.name, "what happens": one.description.partition(".")[0]} for one in found]
@@ -113,8 +113,8 @@ def _summarize(file: Path, plan: Plan) -> None:
 
 
 def _row(group: Group) -> Row:
-    from chargepoint.fleet.identities import Numbering
-    from chargepoint.fleet.shipped import sessions_a_day
+    from chargepoint.fleet.plan.identities import Numbering
+    from chargepoint.fleet.plan.shipped import sessions_a_day
 
     numbering = Numbering(group.identities, group.count, group.first_number)
     first, last = numbering[0], numbering[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from chargepoint.fleet.snapshot import Snapshot
+from chargepoint.fleet.measures.snapshot import Snapshot
 
 LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 5.0

@@ -9,10 +9,10 @@ import click
 
 from chargepoint.cli.fleet_outputs import CriterionType
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.criterion import Criterion
-from chargepoint.fleet.junit import junit
-from chargepoint.fleet.merging import merged
-from chargepoint.fleet.verdict import judge
+from chargepoint.fleet.verdict.criterion import Criterion
+from chargepoint.fleet.verdict.junit import junit
+from chargepoint.fleet.verdict.merging import merged
+from chargepoint.fleet.verdict.verdict import judge
 
 
 @click.command()

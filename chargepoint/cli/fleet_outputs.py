@@ -15,13 +15,13 @@ from chargepoint.cli.options import ClockChoice, unwritable
 from chargepoint.cli.running import say
 from chargepoint.cli.tables import printable
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.criterion import Criterion, parse
-from chargepoint.fleet.junit import junit
-from chargepoint.fleet.outcome import Outcome
-from chargepoint.fleet.plots import REMEDY, available
-from chargepoint.fleet.snapshot import Snapshot
-from chargepoint.fleet.statistics import write_csv
-from chargepoint.fleet.verdict import Verdict, judge
+from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.measures.statistics import write_csv
+from chargepoint.fleet.verdict.criterion import Criterion, parse
+from chargepoint.fleet.verdict.junit import junit
+from chargepoint.fleet.verdict.outcome import Outcome
+from chargepoint.fleet.verdict.plots import REMEDY, available
+from chargepoint.fleet.verdict.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from chargepoint.cli.fleet_run import Run
@@ -100,7 +100,7 @@ class Outputs:
             path.write_bytes(junit(outcome, verdict))
 
         def write_report(path: Path) -> None:
-            from chargepoint.fleet.report import render
+            from chargepoint.fleet.verdict.report import render
 
             path.write_text(render(outcome, verdict), encoding="utf-8")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from chargepoint.fleet.histogram import Histogram
-from chargepoint.fleet.snapshot import ActionFigures, Snapshot
+from chargepoint.fleet.measures.histogram import Histogram
+from chargepoint.fleet.measures.snapshot import ActionFigures, Snapshot
 
 LATELY_S = 10.0
 """What `Past.lately` covers."""

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from chargepoint.cli.fleet_lines import span
 from chargepoint.cli.fleet_past import LATELY_S, Past
-from chargepoint.fleet.histogram import Histogram
-from chargepoint.fleet.snapshot import ActionFigures, Snapshot
+from chargepoint.fleet.measures.histogram import Histogram
+from chargepoint.fleet.measures.snapshot import ActionFigures, Snapshot
 
 CELL = 20
 """Columns of a figure and its name."""

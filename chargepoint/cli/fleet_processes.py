@@ -12,11 +12,11 @@ import click
 
 from chargepoint.cli.options import ClockChoice
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.plan import Plan
-from chargepoint.fleet.shard import COUNT_VARIABLE, INDEX_VARIABLE, shard_of
+from chargepoint.fleet.cluster.shard import COUNT_VARIABLE, INDEX_VARIABLE, shard_of
+from chargepoint.fleet.plan.plan import Plan
 
 if TYPE_CHECKING:
-    from chargepoint.fleet.cluster import ClusterFleet
+    from chargepoint.fleet.cluster.cluster import ClusterFleet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,7 +73,7 @@ class Processes:
         self, plan: Plan, clock: ClockChoice, start: float | None, url: Callable[[], str | None]
     ) -> ClusterFleet:
         """The fleet of many processes."""
-        from chargepoint.fleet.cluster import ClusterFleet
+        from chargepoint.fleet.cluster.cluster import ClusterFleet
 
         return ClusterFleet(
             plan,

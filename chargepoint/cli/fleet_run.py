@@ -24,18 +24,18 @@ from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
 from chargepoint.cli.running import LINGER_S, run_async, say
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.errors import ConfigError
+from chargepoint.fleet.cluster.shard import shard_fleet
 from chargepoint.fleet.descriptors import needed, provide
 from chargepoint.fleet.fleet import Fleet
-from chargepoint.fleet.ledger import Ledger
-from chargepoint.fleet.plan import Plan
-from chargepoint.fleet.shard import shard_fleet
-from chargepoint.fleet.snapshot import Snapshot
-from chargepoint.fleet.timeline import Timeline
+from chargepoint.fleet.measures.ledger import Ledger
+from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.measures.timeline import Timeline
+from chargepoint.fleet.plan.plan import Plan
 from hal.api import Clock
 from hal.clock import BatchedClock, ScaledClock, WallClock
 
 if TYPE_CHECKING:
-    from chargepoint.fleet.cluster import ClusterFleet
+    from chargepoint.fleet.cluster.cluster import ClusterFleet
 
 METER_VALUES_KEPT = 5
 """Per transaction, by the embedded central system of a fleet: nobody looks at them."""
@@ -331,8 +331,8 @@ def fleet_run(
 
 
 def _plan(file: Path | None, url: str | None, seed: int | None, group_flags: Mapping[str, object]) -> Plan:
-    from chargepoint.fleet.file import load
-    from chargepoint.fleet.planning import plan_from, plan_of_flags
+    from chargepoint.fleet.plan.file import load
+    from chargepoint.fleet.plan.planning import plan_from, plan_of_flags
 
     if file is not None:
         given = [flag for flag, value in group_flags.items() if value is not None]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from chargepoint.cli.fleet_lines import Troubled
 from chargepoint.fleet.events import FleetEvent, parse
-from chargepoint.fleet.plan import Plan
+from chargepoint.fleet.plan.plan import Plan
 
 MOST_AT_A_PRESS = 100
 """Stations that `+` and `-` add and take away, of a large fleet; of a smaller one a tenth."""

@@ -19,7 +19,7 @@ from chargepoint.cli.fleet_lines import Lines, span, unheard
 from chargepoint.cli.fleet_past import Past
 from chargepoint.cli.fleet_picture import Course, Picture
 from chargepoint.cli.fleet_steering import Keyboard, Steered, Steering
-from chargepoint.fleet.snapshot import Snapshot
+from chargepoint.fleet.measures.snapshot import Snapshot
 
 MOST_NOTES = 200
 

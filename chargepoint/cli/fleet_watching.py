@@ -18,7 +18,7 @@ from chargepoint.cli.fleet_view import FleetView
 from chargepoint.cli.running import catch_signals, say
 from chargepoint.cli.words import Printer
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.snapshot import Snapshot
+from chargepoint.fleet.measures.snapshot import Snapshot
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -110,7 +110,7 @@ def _keyboard() -> int | None:
 
 @contextlib.contextmanager
 def _metrics(host: str, port: int) -> Iterator[Callable[[Snapshot], None]]:
-    from chargepoint.fleet.metrics import Metrics
+    from chargepoint.fleet.measures.metrics import Metrics
 
     try:
         metrics = Metrics(host, port)

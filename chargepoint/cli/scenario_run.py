@@ -17,7 +17,7 @@ from chargepoint.config import load as load_config
 from chargepoint.config.section import plain
 from chargepoint.config.source import Scalar
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.plots import REMEDY, available
+from chargepoint.fleet.verdict.plots import REMEDY, available
 from scenarios.adapter import load_adapter
 from scenarios.batch import run_all
 from scenarios.collection import collected

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from chargepoint.actions import ActionError
 from chargepoint.domain import chance
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.chances import Lognormal
-from chargepoint.fleet.drivers import Drivers, Place
 from chargepoint.fleet.event_text import FORMS, FleetEvent, parse
+from chargepoint.fleet.people.chances import Lognormal
+from chargepoint.fleet.people.drivers import Drivers, Place
 from chargepoint.ocpp16.firmware_management.job import put_in_place
 from chargepoint.ocpp16.status import KINDS
 from hal.api import Clock, DeviceError, Timer

@@ -14,14 +14,14 @@ from chargepoint.actions import Actions
 from chargepoint.domain.ports import Store
 from chargepoint.errors import ConfigError, StoreError
 from chargepoint.fleet import events
-from chargepoint.fleet.behaviour import Behaviour
-from chargepoint.fleet.drivers import Drivers
-from chargepoint.fleet.ledger import Ledger
-from chargepoint.fleet.plan import Group, Member, Plan
+from chargepoint.fleet.measures.ledger import Ledger
+from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.people.behaviour import Behaviour
+from chargepoint.fleet.people.drivers import Drivers
+from chargepoint.fleet.plan.plan import Group, Member, Plan
 from chargepoint.fleet.ramp import Ramp
 from chargepoint.fleet.resident import Resident
-from chargepoint.fleet.snapshot import Snapshot
-from chargepoint.fleet.statistics import Statistics
 from chargepoint.station import ORDERLY_END_S, Station, assemble
 from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore

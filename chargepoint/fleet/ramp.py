@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from chargepoint.fleet.plan import Member
+from chargepoint.fleet.plan.plan import Member
 from hal.api import Clock, Timer
 
 MOST_ATTEMPTS = 200

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chargepoint.actions import Actions
-from chargepoint.fleet.plan import Member
+from chargepoint.fleet.plan.plan import Member
 from chargepoint.station import Station
 
 

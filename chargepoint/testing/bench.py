@@ -21,9 +21,9 @@ from chargepoint.csms import CentralSystem
 from chargepoint.csms.events import frame_of
 from chargepoint.durations import seconds
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.group import station_config
-from chargepoint.fleet.identities import pattern_problem
-from chargepoint.fleet.template import load_template
+from chargepoint.fleet.plan.group import station_config
+from chargepoint.fleet.plan.identities import pattern_problem
+from chargepoint.fleet.plan.template import load_template
 from chargepoint.ocpp16.times import parse_time
 from chargepoint.station import Station, assemble
 from chargepoint.station_type import StationType

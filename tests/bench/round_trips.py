@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from chargepoint.config import StationConfig
-from chargepoint.fleet.statistics import Statistics
+from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.observer import StationObserver
 from chargepoint.station import assemble
 from chargepoint.station_type import StationType

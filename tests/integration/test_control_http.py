@@ -21,7 +21,7 @@ from chargepoint.cli.fleet_run import FleetRun
 from chargepoint.cli.main import main
 from chargepoint.cli.options import ClockChoice
 from chargepoint.config import StationConfig
-from chargepoint.fleet.plan import Group, Plan
+from chargepoint.fleet.plan.plan import Group, Plan
 from tests.e2e.shell import chargepoint
 from tests.integration.piped import PATIENCE_S, Line, Piped, play
 from tests.integration.station_process import START, StationProcess

@@ -14,9 +14,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from chargepoint.cli.main import command
-from chargepoint.fleet.file import load
-from chargepoint.fleet.planning import plan_from
-from chargepoint.fleet.shard import shard_of
+from chargepoint.fleet.cluster.shard import shard_of
+from chargepoint.fleet.plan.file import load
+from chargepoint.fleet.plan.planning import plan_from
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONTAINERFILE, COMPOSE = DEPLOY / "Containerfile", DEPLOY / "compose.yaml"

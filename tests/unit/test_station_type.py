@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chargepoint.fleet.template import load_template
+from chargepoint.fleet.plan.template import load_template
 from chargepoint.station_type import SERIAL_NUMBERS, StationType, numbered
 
 

@@ -19,9 +19,9 @@ from typing import Any, Protocol
 
 from chargepoint.config import StationConfig
 from chargepoint.fleet.fleet import COLLECTOR, Fleet
-from chargepoint.fleet.ledger import Ledger
-from chargepoint.fleet.plan import Group, Plan
-from chargepoint.fleet.statistics import Statistics
+from chargepoint.fleet.measures.ledger import Ledger
+from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.plan.plan import Group, Plan
 from hal.clock import WallClock
 from tests.bench.fleet.plain import PlainStation
 from tests.bench.loops import LOOPS, run

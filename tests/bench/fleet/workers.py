@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from chargepoint.fleet.cluster import ClusterFleet
-from chargepoint.fleet.planning import plan_of_flags
+from chargepoint.fleet.cluster.cluster import ClusterFleet
+from chargepoint.fleet.plan.planning import plan_of_flags
 
 SETTLES_S = 8.0
 RAMP = 1000

@@ -20,10 +20,10 @@ from typing import Any
 import orjson
 
 from chargepoint.fleet.fleet import Fleet
-from chargepoint.fleet.lag import rss_bytes
-from chargepoint.fleet.ledger import Entry, Ledger
-from chargepoint.fleet.planning import plan_of_flags
-from chargepoint.fleet.statistics import Statistics
+from chargepoint.fleet.measures.lag import rss_bytes
+from chargepoint.fleet.measures.ledger import Entry, Ledger
+from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.plan.planning import plan_of_flags
 from chargepoint.station import Station
 from hal.api import Clock
 from hal.clock import BatchedClock, WallClock

@@ -18,10 +18,10 @@ import pytest
 
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.csms.events import Event
-from chargepoint.fleet.cluster import ClusterFleet
+from chargepoint.fleet.cluster.cluster import ClusterFleet
+from chargepoint.fleet.cluster.shard import run_shard, shard_fleet
 from chargepoint.fleet.events import parse
-from chargepoint.fleet.planning import plan_of_flags
-from chargepoint.fleet.shard import run_shard, shard_fleet
+from chargepoint.fleet.plan.planning import plan_of_flags
 from hal.clock import WallClock
 from tests.e2e.shell import Program, chargepoint
 

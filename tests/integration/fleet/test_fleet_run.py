@@ -24,14 +24,14 @@ from chargepoint.csms.central_system import CentralSystem
 from chargepoint.domain.turn import Turn
 from chargepoint.errors import ConfigError
 from chargepoint.fleet import events
-from chargepoint.fleet.drivers import Drivers
 from chargepoint.fleet.fleet import Fleet
-from chargepoint.fleet.ledger import Ledger
-from chargepoint.fleet.outcome import called
-from chargepoint.fleet.plan import Group, Plan
-from chargepoint.fleet.planning import plan_of_flags
+from chargepoint.fleet.measures.ledger import Ledger
+from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.people.drivers import Drivers
+from chargepoint.fleet.plan.plan import Group, Plan
+from chargepoint.fleet.plan.planning import plan_of_flags
 from chargepoint.fleet.resident import Resident
-from chargepoint.fleet.statistics import Statistics
+from chargepoint.fleet.verdict.outcome import called
 from hal.clock import BatchedClock, WallClock
 from tests.e2e.shell import Program, chargepoint
 

@@ -19,10 +19,10 @@ from chargepoint.cli.fleet_outputs import Outputs, outcome_of
 from chargepoint.cli.fleet_run import FleetRun
 from chargepoint.cli.options import ClockChoice
 from chargepoint.csms.central_system import CentralSystem
-from chargepoint.fleet.criterion import parse
-from chargepoint.fleet.outcome import Outcome
-from chargepoint.fleet.planning import plan_of_flags
-from chargepoint.fleet.verdict import judge
+from chargepoint.fleet.plan.planning import plan_of_flags
+from chargepoint.fleet.verdict.criterion import parse
+from chargepoint.fleet.verdict.outcome import Outcome
+from chargepoint.fleet.verdict.verdict import judge
 from tests.e2e.shell import Program, chargepoint
 
 START = 1_772_409_600.0  # 2026-03-02T00:00:00Z, a Monday

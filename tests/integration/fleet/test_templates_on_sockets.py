@@ -7,7 +7,7 @@ import asyncio
 from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
-from chargepoint.fleet.template import load_template, template_names
+from chargepoint.fleet.plan.template import load_template, template_names
 from chargepoint.station import Station, assemble
 from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore

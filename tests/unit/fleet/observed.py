@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chargepoint.fleet.statistics import Statistics
+from chargepoint.fleet.measures.statistics import Statistics
 from tests.unit.ocpp16.bench import Answer, Bench
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from chargepoint.config import StationConfig
-from chargepoint.fleet.ledger import Entry, Ledger, Totals
-from chargepoint.fleet.outcome import Outcome
-from chargepoint.fleet.plan import Group, Plan
-from chargepoint.fleet.snapshot import ActionFigures, Simulator, Snapshot
-from chargepoint.fleet.timeline import Timeline
+from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
+from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
+from chargepoint.fleet.measures.timeline import Timeline
+from chargepoint.fleet.plan.plan import Group, Plan
+from chargepoint.fleet.verdict.outcome import Outcome
 
 BEGAN = 1_772_409_600.0  # 2026-03-02T00:00:00Z
 

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from chargepoint.domain import chance
-from chargepoint.fleet.arrival import DAY_S, HOUR_S, WEEK_S, LocalTime, Week
-from chargepoint.fleet.behaviour_file import load_config
-from chargepoint.fleet.chances import Lognormal, Normal, Weighted
+from chargepoint.fleet.people.arrival import DAY_S, HOUR_S, WEEK_S, LocalTime, Week
+from chargepoint.fleet.people.behaviour_file import load_config
+from chargepoint.fleet.people.chances import Lognormal, Normal, Weighted
 
 PROFILES = ["home", "work", "street", "motorway", "depot", "steady"]
 DRAWS = 4000

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from chargepoint.fleet.behaviour import Behaviour, behaviour_names, sessions_per_day
-from chargepoint.fleet.plan import Plan
+from chargepoint.fleet.people.behaviour import Behaviour, behaviour_names, sessions_per_day
+from chargepoint.fleet.plan.plan import Plan
 from hal.clock import SteppedClock
 from hal.simulated.vehicle import load_vehicle
 from tests.unit.fleet.town import DAY_S, Town

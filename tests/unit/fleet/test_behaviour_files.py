@@ -8,9 +8,9 @@ import pytest
 
 from chargepoint import durations
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.behaviour import Behaviour, behaviour_names, sessions_per_day
-from chargepoint.fleet.behaviour_file import Arrivals, Drivers, Troubles, load_sites
 from chargepoint.fleet.events import FORMS
+from chargepoint.fleet.people.behaviour import Behaviour, behaviour_names, sessions_per_day
+from chargepoint.fleet.people.behaviour_file import Arrivals, Drivers, Troubles, load_sites
 
 ASKED = {"idle", "steady", "morning-rush", "evening-peak", "depot-night", "chaos"}
 SITES = {"home", "work", "street", "motorway", "depot"}

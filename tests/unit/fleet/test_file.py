@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.file import FleetConfig, load, parse
+from chargepoint.fleet.plan.file import FleetConfig, load, parse
 
 
 def problems(text: str) -> list[str]:

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from chargepoint.cli import main as cli
 from chargepoint.cli.fleet import fleet
-from chargepoint.fleet.behaviour import behaviour_names
-from chargepoint.fleet.example import example
-from chargepoint.fleet.template import template_names
+from chargepoint.fleet.people.behaviour import behaviour_names
+from chargepoint.fleet.plan.example import example
+from chargepoint.fleet.plan.template import template_names
 
 FLEET = """\
 ramp: 100/s

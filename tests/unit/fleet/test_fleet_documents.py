@@ -15,14 +15,14 @@ from chargepoint.cli.fleet_run import fleet_run
 from chargepoint.config.section import Section
 from chargepoint.config.wording import section_of
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.connection import FleetCsmsConfig
 from chargepoint.fleet.events import FORMS
-from chargepoint.fleet.example import example
-from chargepoint.fleet.file import EventConfig, FleetConfig, load, parse
-from chargepoint.fleet.group import GroupConfig
-from chargepoint.fleet.planning import plan_from
-from chargepoint.fleet.reference import reference, with_reference
-from chargepoint.fleet.schema import schema
+from chargepoint.fleet.plan.connection import FleetCsmsConfig
+from chargepoint.fleet.plan.example import example
+from chargepoint.fleet.plan.file import EventConfig, FleetConfig, load, parse
+from chargepoint.fleet.plan.group import GroupConfig
+from chargepoint.fleet.plan.planning import plan_from
+from chargepoint.fleet.plan.reference import reference, with_reference
+from chargepoint.fleet.plan.schema import schema
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "fleet.md"

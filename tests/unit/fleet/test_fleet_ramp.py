@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chargepoint.config import StationConfig
-from chargepoint.fleet.plan import Group, Member, Plan
+from chargepoint.fleet.plan.plan import Group, Member, Plan
 from chargepoint.fleet.ramp import MOST_ATTEMPTS, Ramp
 from hal.clock import SteppedClock
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from chargepoint.fleet.addresses import sources_for
 from chargepoint.fleet.descriptors import needed
+from chargepoint.fleet.plan.addresses import sources_for
 
 
 def limits_after(soft: int, hard: int, wanted: int) -> tuple[str | None, int]:

@@ -8,7 +8,7 @@ from math import ceil
 import pytest
 
 from chargepoint.domain.chance import draw
-from chargepoint.fleet.histogram import RELATIVE_ERROR, SHORTEST_S, Histogram
+from chargepoint.fleet.measures.histogram import RELATIVE_ERROR, SHORTEST_S, Histogram
 
 
 def of(*durations: float) -> Histogram:

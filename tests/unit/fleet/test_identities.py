@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargepoint.fleet.identities import Numbering, pattern_problem
-from chargepoint.fleet.passwords import password
+from chargepoint.fleet.plan.identities import Numbering, pattern_problem
+from chargepoint.fleet.plan.passwords import password
 
 
 @pytest.mark.parametrize(

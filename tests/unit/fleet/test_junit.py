@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from chargepoint.fleet.criterion import parse
-from chargepoint.fleet.junit import junit
-from chargepoint.fleet.verdict import judge
+from chargepoint.fleet.verdict.criterion import parse
+from chargepoint.fleet.verdict.junit import junit
+from chargepoint.fleet.verdict.verdict import judge
 from tests.unit.fleet.outcomes import entry, ledger_of, outcome
 
 

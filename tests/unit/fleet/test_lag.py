@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from chargepoint.fleet.lag import (
+from chargepoint.fleet.measures.lag import (
     BUSY_SHARE,
     ENTER_AFTER,
     EVERY_S,

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from chargepoint.domain.chance import draw
-from chargepoint.fleet.lease import DROP_AFTER_S, FREE_AFTER_S, RENEW_EVERY_S, Leases, Tenancy
+from chargepoint.fleet.cluster.lease import DROP_AFTER_S, FREE_AFTER_S, RENEW_EVERY_S, Leases, Tenancy
 from hal.clock import SteppedClock
 
 SHARD = 0

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from chargepoint.fleet.ledger import COLUMNS, Ledger
-from chargepoint.fleet.outcome import called
-from chargepoint.fleet.statistics import Statistics
+from chargepoint.fleet.measures.ledger import COLUMNS, Ledger
+from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.verdict.outcome import called
 from tests.unit.fleet.observed import Observed
 
 ACCEPTED = {"status": "Accepted"}

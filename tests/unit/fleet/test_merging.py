@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.criterion import parse
-from chargepoint.fleet.junit import junit
-from chargepoint.fleet.ledger import Entry, Ledger, Totals
-from chargepoint.fleet.merging import merged
-from chargepoint.fleet.outcome import Outcome
-from chargepoint.fleet.planning import plan_of_flags
-from chargepoint.fleet.snapshot import ActionFigures, Simulator, Snapshot
-from chargepoint.fleet.verdict import judge
+from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
+from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
+from chargepoint.fleet.plan.planning import plan_of_flags
+from chargepoint.fleet.verdict.criterion import parse
+from chargepoint.fleet.verdict.junit import junit
+from chargepoint.fleet.verdict.merging import merged
+from chargepoint.fleet.verdict.outcome import Outcome
+from chargepoint.fleet.verdict.verdict import judge
 
 
 def entry(shard: int, n: int, *, whole: bool = True) -> dict[str, Any]:

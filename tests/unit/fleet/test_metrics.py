@@ -17,8 +17,8 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.samples import Sample
 
 from chargepoint.cli.fleet_watching import AddressType
-from chargepoint.fleet.metrics import ACTIONS, BOUNDS_S, Metrics
-from chargepoint.fleet.snapshot import ActionFigures, Simulator, Snapshot
+from chargepoint.fleet.measures.metrics import ACTIONS, BOUNDS_S, Metrics
+from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 

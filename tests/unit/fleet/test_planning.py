@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.file import load, parse
-from chargepoint.fleet.plan import Group, Plan
-from chargepoint.fleet.planning import plan_from, plan_of_flags
-from chargepoint.fleet.template import load_template
+from chargepoint.fleet.plan.file import load, parse
+from chargepoint.fleet.plan.plan import Group, Plan
+from chargepoint.fleet.plan.planning import plan_from, plan_of_flags
+from chargepoint.fleet.plan.template import load_template
 
 
 def plan(text: str) -> Plan:

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from chargepoint.fleet.criterion import parse
-from chargepoint.fleet.outcome import Outcome
-from chargepoint.fleet.report import MOST_WRONG, render
-from chargepoint.fleet.snapshot import Happened, Simulator
-from chargepoint.fleet.timeline import Timeline
-from chargepoint.fleet.verdict import judge
+from chargepoint.fleet.measures.snapshot import Happened, Simulator
+from chargepoint.fleet.measures.timeline import Timeline
+from chargepoint.fleet.verdict.criterion import parse
+from chargepoint.fleet.verdict.outcome import Outcome
+from chargepoint.fleet.verdict.report import MOST_WRONG, render
+from chargepoint.fleet.verdict.verdict import judge
 from tests.unit.fleet.outcomes import doubtful, entry, ledger_of, outcome, snapshot
 from tests.unit.page import Page
 

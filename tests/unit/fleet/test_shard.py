@@ -10,10 +10,10 @@ from itertools import chain
 
 import pytest
 
-from chargepoint.fleet.planning import plan_of_flags
-from chargepoint.fleet.shard import ShardReport, gone, shard_of, shared, together
-from chargepoint.fleet.snapshot import ActionFigures, Simulator, Snapshot
-from chargepoint.fleet.worker import Errand
+from chargepoint.fleet.cluster.shard import ShardReport, gone, shard_of, shared, together
+from chargepoint.fleet.cluster.worker import Errand
+from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
+from chargepoint.fleet.plan.planning import plan_of_flags
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 20, 21])

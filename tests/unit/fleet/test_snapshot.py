@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from chargepoint.fleet.snapshot import ActionFigures, Happened, Simulator, Snapshot
+from chargepoint.fleet.measures.snapshot import ActionFigures, Happened, Simulator, Snapshot
 
 
 def part(shard: int, durations: tuple[float, ...], bottleneck: str | None = None) -> Snapshot:

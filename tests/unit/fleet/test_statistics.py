@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from chargepoint.fleet.statistics import BROKEN, BY_CENTRAL_SYSTEM, BY_STATION, Statistics, write_csv
+from chargepoint.fleet.measures.statistics import BROKEN, BY_CENTRAL_SYSTEM, BY_STATION, Statistics, write_csv
 from hal.clock import ScaledClock, SteppedClock, WallClock
 from tests.unit.fleet.observed import Observed
 from tests.unit.rpc.rig import Rig

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.template import load_template, template_names
+from chargepoint.fleet.plan.template import load_template, template_names
 from docs.template_tables import page
 from tests.unit.fleet.memory_station import Rig
 

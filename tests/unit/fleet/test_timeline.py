@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from chargepoint.fleet.snapshot import ActionFigures, Snapshot
-from chargepoint.fleet.timeline import Timeline
+from chargepoint.fleet.measures.snapshot import ActionFigures, Snapshot
+from chargepoint.fleet.measures.timeline import Timeline
 
 
 class Run:

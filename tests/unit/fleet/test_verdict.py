@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.csms.answers import ACTIONS
-from chargepoint.fleet.criterion import KINDS, METRICS, UNITS, Metric, parse
-from chargepoint.fleet.ledger import Ledger
-from chargepoint.fleet.snapshot import Snapshot
-from chargepoint.fleet.verdict import _MEASURES, MOST_NAMED, Result, judge
+from chargepoint.fleet.measures.ledger import Ledger
+from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.verdict.criterion import KINDS, METRICS, UNITS, Metric, parse
+from chargepoint.fleet.verdict.verdict import _MEASURES, MOST_NAMED, Result, judge
 from tests.unit.fleet.outcomes import doubtful, entry, ledger_of, outcome
 
 PAGE = Path(__file__).parents[3] / "docs" / "fleet-verdict.md"

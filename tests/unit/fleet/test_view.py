@@ -17,9 +17,9 @@ from chargepoint.cli.fleet_steering import Steering, next_version
 from chargepoint.cli.fleet_view import FleetView
 from chargepoint.config import StationConfig
 from chargepoint.fleet.events import FleetEvent
-from chargepoint.fleet.plan import Group, Plan
-from chargepoint.fleet.snapshot import Happened, Simulator, Snapshot
-from chargepoint.fleet.statistics import Statistics
+from chargepoint.fleet.measures.snapshot import Happened, Simulator, Snapshot
+from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.plan.plan import Group, Plan
 
 SIZES = [(80, 24), (200, 60), (40, 12), (10, 5), (1, 1), (120, 31), (300, 100)]
 REASON = "the event loop is 240 ms late, 99% of a core in use: fewer stations or more processes"

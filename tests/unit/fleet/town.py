@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
-from chargepoint.fleet.behaviour import Behaviour
-from chargepoint.fleet.plan import Group, Member, Plan
+from chargepoint.fleet.people.behaviour import Behaviour
+from chargepoint.fleet.plan.plan import Group, Member, Plan
 from chargepoint.link import LinkSettings, WebSocketLink
 from chargepoint.station import Station, assemble
 from chargepoint.station_type import StationType
@@ -87,7 +87,7 @@ class MemoryLink:
 
 
 class Inhabitant:
-    """A station of the town and what hangs on it (chargepoint.fleet.drivers.Place)."""
+    """A station of the town and what hangs on it (chargepoint.fleet.people.drivers.Place)."""
 
     def __init__(self, member: Member, station: Station, csms: MemoryCsms) -> None:
         self.member, self.station, self.csms = member, station, csms

@@ -1,0 +1,1 @@
+"""A fleet in more than one process: shards, leases, workers of a Dask cluster."""

@@ -1,0 +1,1 @@
+"""Who charges and what goes wrong: behaviours, arrivals, visits of drivers."""
