@@ -6,6 +6,7 @@ a promise each: a check that lets its saboteur pass checks nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hal.api import NOTHING, Evse, EvseInfo, Limit, MeterReading, PilotState
+from hal.api import NOTHING, Evse, EvseInfo, Limit, MeterReading, MeterUnavailable, PilotState
 from hal.clock import SteppedClock
 from hal.registry import ConnectorSpec, driver_names, open_evse
 from hal.simulated.evse import SimulatedEvse
@@ -66,6 +67,14 @@ class Bench:
         self.plug_in()
         self.evse.permit(self.offer)
         self.advance(self.reacts_s)
+        return self.reading()
+
+    def reading(self) -> MeterReading:
+        """One the driver trusts: on a busy machine a wire answers late for a clock in a hurry."""
+        for _ in range(60):
+            with contextlib.suppress(MeterUnavailable):
+                return self.evse.reading()
+            self.advance(1.0)
         return self.evse.reading()
 
 
@@ -246,7 +255,7 @@ def the_register_only_rises_and_is_the_integral_of_power(bench: Bench) -> None:
     bench.charge()
     readings = []
     for _ in range(bench.samples):
-        readings.append(bench.evse.reading())
+        readings.append(bench.reading())
         bench.advance(1.0)
     for before, after in pairwise(readings):
         assert after.energy_wh >= before.energy_wh

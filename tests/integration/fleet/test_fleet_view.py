@@ -203,6 +203,8 @@ def test_it_follows_the_size_of_the_terminal_and_steps_aside(tmp_path: Path) -> 
         screen.type("\x1a")
         while "T" not in Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]:
             screen.read(0.05)
+        while screen.read(0.0):
+            pass
         assert screen.as_it_was
         assert screen.given_back
         os.kill(child, signal.SIGCONT)
