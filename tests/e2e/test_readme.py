@@ -100,6 +100,7 @@ def recipe(word: str) -> str:
     return found[1].strip().removeprefix("@")
 
 
+@pytest.mark.timeout(180)  # a page is one story of up to thirty commands, some in real time
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_works(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
