@@ -16,7 +16,7 @@ class LinkError(Exception):
 
     `kind` is one of refused, name, timeout, unauthorized, not_found, subprotocol, tls_version, tls_cipher,
     tls_certificate (the server's), client_certificate (ours), wss_needed, not_websocket, redirect,
-    server_error, closed.
+    server_error, closed; and where this machine itself is short of something, open_files, local_address.
     """
 
     def __init__(self, kind: str, message: str) -> None:

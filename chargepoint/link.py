@@ -149,6 +149,11 @@ class WebSocketLink:
         return self._connecting_since is not None
 
     @property
+    def wanted(self) -> bool:
+        """There is to be a connection: it was started, has a network and was not closed."""
+        return self._started and not self._offline and not self._final
+
+    @property
     def settings(self) -> LinkSettings:
         """What the present or next connection uses."""
         return self._settings
@@ -285,8 +290,7 @@ class WebSocketLink:
 
     def _connect_now(self, url: str | None = None) -> None:
         """Begin an attempt, unless one is under way or none is wanted; `url` is where a redirect led."""
-        wanted = self._started and not self._offline and not self._final
-        if not wanted or self._online or self._connecting_since is not None:
+        if not self.wanted or self._online or self._connecting_since is not None:
             return
         self._cancel_timer()
         self._redirected = url is not None

@@ -69,19 +69,30 @@ def from_exception(error: BaseException, uri: WebSocketURI) -> LinkError:
     where = f"{uri.host}:{uri.port}"
     if isinstance(error, LinkError):
         return error
+    number = _errno(error)
+    # A look-up of a name without a file to spare fails with EAI_SYSTEM.
+    if number in (errno.EMFILE, errno.ENFILE, socket.EAI_SYSTEM):
+        return LinkError(
+            "open_files", f"this machine has no open file left for a connection to {where}: raise `ulimit -n`"
+        )
     if isinstance(error, socket.gaierror | UnicodeError):
         return LinkError("name", f"the name {uri.host} is not known: check its spelling and the DNS server")
     if isinstance(error, ssl.SSLError):
         return _from_tls(error, where)
-    number = _errno(error)
     if number in (errno.ETIMEDOUT,) or isinstance(error, TimeoutError):
         return timed_out(where, "the connection")
     if number == errno.ECONNREFUSED:
         return LinkError(
             "refused", f"nothing listens at {where}: check the port and that the central system runs"
         )
-    if number in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+    if number in (errno.EHOSTUNREACH, errno.ENETUNREACH):
         return LinkError("refused", f"there is no route to {where}: check the network of this machine")
+    if number == errno.EADDRNOTAVAIL:
+        return LinkError(
+            "local_address",
+            f"this machine has no address or port left to reach {where} from: check its network, and "
+            "net.ipv4.ip_local_port_range, about 28,000 connections to one address",
+        )
     if isinstance(error, ConnectionError | EOFError):
         return closed_early(uri)
     return LinkError("closed", f"the connection to {where} failed: {error or type(error).__name__}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -25,6 +26,7 @@ __all__ = [
 _HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _DOUBLINGS = 5
+_PLAIN_URL = re.compile(r"(wss?://[A-Za-z0-9.:-]+)(/[A-Za-z0-9/._~%-]*)")  # nothing to decide but its server
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class LinkSettings:
 
     def __post_init__(self) -> None:
         try:
-            uri = parse_uri(self.url)
+            uri = _uri(self.url)
         except (InvalidURI, ValueError):
             # The URL itself is not repeated: what makes it invalid may be a password.
             raise ConfigError(
@@ -99,6 +101,20 @@ class Backoff:
             return previous_s
         wait_s = (self.min_s if retry == 1 else 2 * previous_s) + draw * self.jitter_s
         return min(wait_s, self.max_s)
+
+
+def _uri(url: str) -> WebSocketURI:
+    """What `parse_uri` says of a URL; a plain path behind an endpoint already seen costs next to nothing."""
+    plain = _PLAIN_URL.fullmatch(url)
+    if plain is None:
+        return parse_uri(url)
+    server = _server(plain[1])
+    return WebSocketURI(server.secure, server.host, server.port, plain[2], "")
+
+
+@lru_cache(maxsize=256)
+def _server(url: str) -> WebSocketURI:
+    return parse_uri(url)
 
 
 def connection_url(endpoint: str, identity: str) -> str:

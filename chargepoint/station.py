@@ -14,12 +14,13 @@ from chargepoint.domain import chance
 from chargepoint.domain.outside import FirmwareOutcome, Outside
 from chargepoint.domain.ports import Store
 from chargepoint.domain.transaction import KIND as TRANSACTION
-from chargepoint.errors import LinkError
+from chargepoint.errors import LinkError, StoreError
 from chargepoint.installer import CommandInstaller, SimulatedInstaller
 from chargepoint.link import (
     LinkSettings,
     WebSocketLink,
 )
+from chargepoint.observer import StationObserver
 from chargepoint.ocpp16.charge_point import ChargePoint
 from chargepoint.ocpp16.configuration import Configuration
 from chargepoint.ocpp16.core.status_notification import Report
@@ -303,6 +304,11 @@ class Station:
         return self.link.online
 
     @property
+    def refusal(self) -> str | None:
+        """Why the newest attempt to connect failed (`LinkError.kind`); None if none has since a link."""
+        return self._refusal
+
+    @property
     def accepted(self) -> bool:
         """The central system has accepted this station since it started."""
         return self.charge_point.accepted
@@ -310,6 +316,22 @@ class Station:
     def wait_by_clock(self, message_id: str) -> None:
         """The answer to this CALL is lost or late: its patience is the station's own time."""
         self.charge_point.session.wait_by_clock(message_id)
+
+    def keep_back(self, message_id: str) -> None:
+        """This CALL never leaves and is answered at the edge: nobody counts it as sent."""
+        self.charge_point.session.keep_back(message_id)
+
+    @property
+    def observer(self) -> StationObserver | None:
+        """Who counts what this station does."""
+        return self.type.observer
+
+    def unanswered(self, message_id: str) -> None:
+        """The central system has this CALL of ours and will never answer it: nothing real is under way."""
+        with self.charge_point.turn:
+            self.wait_by_clock(message_id)
+            for edge in self._edges:
+                edge.tamper.unanswered(message_id)
 
     def start(self) -> None:
         """Power up: recover, then connect."""
@@ -527,7 +549,8 @@ class Station:
 
     def frame_received(self, data: bytes) -> None:
         """A text message came."""
-        self._tell_frame("rx", data)
+        if self._watchers:
+            self._tell_frame("rx", data)
         if self._edges:
             self._edges[-1].receive(data)
         else:
@@ -577,7 +600,9 @@ class Station:
             if not self._edges:
                 self._tell_frame("tx", fields["data"])
         elif event == "failure":
-            log.error("%s: %s", self.identity, fields["error"], exc_info=fields["error"])
+            error = fields["error"]
+            cause = None if isinstance(error, StoreError) else error  # the sentence of a full disk says all
+            log.error("%s: %s", self.identity, error, exc_info=cause)
             self._tell("error", {"message": str(fields["error"]) or type(fields["error"]).__name__})
         else:
             self._tell(event, fields)

@@ -86,9 +86,11 @@ class MemoryStore:
     def close(self) -> None: ...
 
     def _write(self, kind: str, key: str, document: Document | None) -> None:
-        if self._undo is None:
-            self._undo = {}
-        self._undo.setdefault((kind, key), self.get(kind, key))
+        undo, name = self._undo, (kind, key)
+        if undo is None:
+            self._undo = {name: self.get(kind, key)}
+        elif name not in undo:
+            undo[name] = self.get(kind, key)
         self._set(kind, key, document)
 
     def _set(self, kind: str, key: str, document: Document | None) -> None:

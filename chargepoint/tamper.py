@@ -7,11 +7,24 @@ really passes over the link: beyond the last edge.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from hal.api import Clock
 
 __all__ = ["Edge", "Host", "Tamper"]
+
+
+class Witness(Protocol):
+    """The part of `chargepoint.observer.StationObserver` that concerns CALLs of a station."""
+
+    def called(self, action: str) -> None:
+        """A CALL goes out."""
+
+    def answered(self, action: str, waited_s: float, took_s: float, problem: str | None) -> None:
+        """It was answered, or will not be any more."""
+
+    def answered_late(self, station: str, message_id: str, answer: Any) -> None:
+        """A further answer to what was answered already."""
 
 
 class Host(Protocol):
@@ -43,6 +56,13 @@ class Host(Protocol):
     def wait_by_clock(self, message_id: str) -> None:
         """The answer to this CALL of the station is lost or late: it waits for it in its own time."""
 
+    def keep_back(self, message_id: str) -> None:
+        """This CALL of the station never leaves and is answered here: nobody may count it as sent."""
+
+    @property
+    def observer(self) -> Witness | None:
+        """Who counts what it does: to be told what is said in its name."""
+
     def restart(self, reason: str) -> bool:
         """Restart its software; False if it is not up."""
 
@@ -68,6 +88,9 @@ class Tamper:
     def incoming(self, data: bytes) -> None:
         """A text frame came for the station."""
         self.edge.deliver(data)
+
+    def unanswered(self, message_id: str) -> None:
+        """The central system will never answer this CALL, whoever made it: do not wait in real time."""
 
     def link_up(self) -> None:
         """Connected; the station does not know yet."""

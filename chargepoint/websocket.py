@@ -56,9 +56,22 @@ class ConnectionOwner(Protocol):
         """A whole binary message."""
 
 
+_masks: list[bytes] = []
+
+
+def _mask() -> bytes:
+    """Four bytes that nobody can foretell (RFC 6455 §5.3), many from one call of the system."""
+    try:
+        return _masks.pop()
+    except IndexError:
+        random = urandom(1024)
+        _masks.extend([random[at : at + 4] for at in range(4, len(random), 4)])
+        return random[:4]
+
+
 def _frame(kind: int, data: bytes) -> bytes:
     """A masked whole frame (RFC 6455 §5.2, §5.3), in half the time the library takes."""
-    length, mask = len(data), urandom(4)
+    length, mask = len(data), _mask()
     if length < 126:
         head = bytes((kind, 0x80 | length))
     elif length < 65536:
@@ -208,9 +221,11 @@ class WebSocketConnection(asyncio.Protocol):
             data = self._handshake_received(data) if self._owner is not None else b""
         if not data:
             return
-        if self._is_whole(data):
+        # One short frame and nothing else, as most of what comes is: no need for the library.
+        if self._protocol is None and len(data) >= 2 and data[1] == len(data) - 2 < 126:
             if data[0] == _WHOLE_TEXT:
-                self._message_received(Opcode.TEXT, data[2:])
+                if self._owner is not None:
+                    self._owner.text_received(data[2:])
                 return
             if data[0] == _WHOLE_PONG:
                 self._pong_received()
@@ -263,10 +278,6 @@ class WebSocketConnection(asyncio.Protocol):
             self._protocol = WebSocketProtocol(Side.CLIENT, max_size=self._max_size, logger=LOGGER)
             self._protocol.debug = False  # at level DEBUG it logs frames, and with them passwords and keys
         return self._protocol
-
-    def _is_whole(self, data: bytes) -> bool:
-        """One short frame and nothing else, as most of what comes is: no need for the library."""
-        return self._protocol is None and len(data) >= 2 and data[1] == len(data) - 2 < 126
 
     def _handshake_received(self, data: bytes) -> bytes:
         """Gather the answer's head and judge it; returns what follows it on an open connection.

@@ -104,6 +104,7 @@ class BoardEvse:
         self._shown: Orders | None = None  # whose pilot is on the line; None: unknown
         self._drops = 0  # how often the contactor was dropped outside of the driving task
         self._open: set[str] = set()
+        self._told: set[str] = set()  # the parts whose silence was told to whoever runs the station
         self._shut = False
         self._tried = asyncio.Event()  # to open relay and board
         self._meter: PolledMeter | None = None
@@ -314,8 +315,13 @@ class BoardEvse:
             async with asyncio.timeout(within_s):
                 got = await answer
         except (DeviceError, TimeoutError) as error:
-            self._rules.broke(part, str(error) or "no answer", self._clock.now())
+            problem = str(error) or "no answer"
+            if part not in self._told:
+                self._told.add(part)
+                _log.warning("controller: %s: %s", part, problem)
+            self._rules.broke(part, problem, self._clock.now())
             return None
+        self._told.discard(part)
         self._rules.works(part, self._clock.now())
         return got
 

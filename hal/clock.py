@@ -7,7 +7,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
-from math import inf
+from math import ceil, inf
 
 from hal.api import Clock, Timer
 
@@ -70,13 +70,15 @@ class _Timers:
 class _LoopClock:
     """Time that passes on an asyncio loop; one loop timer serves all timers of the clock.
 
-    asyncio itself keeps no order among timers of one moment.
+    asyncio itself keeps no order among timers of one moment. With a grid, timers fire at the multiples of
+    `grid_s` only, in their order.
     """
 
-    __slots__ = ("_armed_at", "_handle", "_loop", "_real", "_rounds_s", "_timers")
+    __slots__ = ("_armed_at", "_grid_s", "_handle", "_loop", "_real", "_rounds_s", "_timers")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None, grid_s: float = 0.0) -> None:
         self._loop = loop or asyncio.get_running_loop()
+        self._grid_s = grid_s
         # uvloop tells its time in whole milliseconds, and as of when it last waited: too coarse here.
         precise = isinstance(self._loop, asyncio.BaseEventLoop)
         self._real = self._loop.time if precise else time.monotonic
@@ -94,7 +96,9 @@ class _LoopClock:
     @property
     def late_s(self) -> float:
         taken_at = self._timers.taken_at
-        return 0.0 if taken_at == inf else max(self._real() - self._loop_time(taken_at), 0.0)
+        if taken_at == inf:
+            return 0.0
+        return max(self._real() - self._loop_time(self._fires_at(taken_at)), 0.0)
 
     def call_at(self, when: float, action: Callable[[], None]) -> Timer:
         entry = self._timers.add(when, action)
@@ -102,7 +106,15 @@ class _LoopClock:
             self._arm(when)
         return entry
 
+    def _fires_at(self, when: float) -> float:
+        """The next moment of the grid."""
+        return ceil(when / self._grid_s) * self._grid_s if self._grid_s else when
+
     def _arm(self, when: float) -> None:
+        if self._grid_s and when > self.now():
+            when = self._fires_at(when)
+            if when >= self._armed_at:
+                return
         if self._handle is not None:
             self._handle.cancel()
         self._armed_at = when
@@ -132,13 +144,15 @@ class WallClock(_LoopClock):
     """Real time on the running asyncio loop.
 
     It starts at the host's time and then follows the loop's monotonic clock, so a step of the host's clock
-    moves no timer.
+    moves no timer. For thousands of stations in one process: with `grid_s` what is due within one such span
+    happens together at its end, so that it wakes this process, and the other end's, once. A moment already
+    past waits for no grid. What fires at its moment of the grid is not late.
     """
 
     __slots__ = ("_epoch",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        super().__init__(loop)
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, *, grid_s: float = 0.0) -> None:
+        super().__init__(loop, grid_s)
         self._epoch = time.time() - self._real()
 
     def now(self) -> float:

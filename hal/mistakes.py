@@ -61,14 +61,19 @@ class Lines:
 
     def __init__(self) -> None:
         self._ports: dict[str, tuple[str, str]] = {}  # who is there, and how Modbus is spoken
-        self._units: dict[tuple[str, int], str] = {}
+        self._pins: dict[str, str] = {}
+        self._units: dict[tuple[str, int], tuple[str, str]] = {}  # who has which, and as what part
 
     def add(self, who: str, part: str, settings: Settings) -> Mistakes:
         """One more device, called `who`; why it cannot be where another one is."""
+        if part == "evse" and settings.get("driver") == "relay":
+            return self._add_pins(who, settings)
         at = _at(part, settings)
-        if at is not None and part == "evse":
-            other = self._units.setdefault((str(at[0]), at[1]), who)
-            if other != who:
+        if at is not None:
+            other, what = self._units.setdefault((str(at[0]), at[1]), (who, part))
+            # A map of one's own may read the registers of a controller that measures by itself.
+            within = what == "evse" and settings.get("driver") == "modbus"
+            if other != who and not within:
                 return {"unit": f"{at[1]} there is {other} already; each device has a unit of its own"}
         port = settings.get("port")
         if not isinstance(port, str):
@@ -80,6 +85,15 @@ class Lines:
         if spoken and line:
             return {"port": f"{other} speaks {line} there, this one {spoken}; set both devices alike"}
         return {"port": f"{other} is there already and they cannot share it; give each a port of its own"}
+
+    def _add_pins(self, who: str, settings: Settings) -> Mistakes:
+        named = {key: str(value) for key, value in settings.items() if key.endswith("pin")}
+        others = {key: self._pins.setdefault(pin, who) for key, pin in named.items()}
+        return {
+            key: f"{named[key]} belongs to {other} already; use another one"
+            for key, other in others.items()
+            if other != who
+        }
 
 
 def _at(part: str, settings: Settings) -> tuple[Place, int] | None:

@@ -106,6 +106,7 @@ class PolledEvse:
         self._asked_a: float | None = None  # what the controller was told; None: told nothing, or in vain
         self._set_a: float | None = None  # what it confirmed then
         self._changed_at = -inf
+        self._refusal = ""  # told already, until the controller obeys again
         self._lock_wanted: bool | None = None
         self._lock_asked_at: float | None = None
         self._asleep_since: float | None = None
@@ -290,9 +291,12 @@ class PolledEvse:
         try:
             set_a = await self._answer(self._controller.set_limit(current_a))
         except DeviceRefused as error:
-            log.warning("%s", error)
+            if str(error) != self._refusal:  # it is asked again in each round, perhaps for days
+                self._refusal = str(error)
+                log.warning("controller: %s", error)
             self._supervision.disobeyed(self._clock.now(), more=True)
             return
+        self._refusal = ""
         if set_a > current_a + _SAME_A:
             self._supervision.disobeyed(self._clock.now(), more=True)
             return

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from chargepoint.cli.unit import NAME as UNIT
+from chargepoint.cli.unit import PATH, Served, served
 from chargepoint.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ __all__ = ["Doctor", "Finding"]
 
 Result = Literal["ok", "warn", "FAIL", "skip"]
 Said = tuple[Result, str]
-
-UNIT = "chargepoint.service"
 
 _LEAST_FREE_MIB = 200
 _SLOW_S = 0.05
@@ -184,8 +184,11 @@ class Doctor:
         return "ok", "no lack of voltage since it was switched on"
 
     def _storage(self) -> Said:
+        service = self._served()
         folder = Path("." if self._config is None else self._config.storage or ".")
-        if self._config is not None and self._config.storage is None:
+        if service is not None and service.storage is not None:
+            folder = self._at(service.storage)
+        elif self._config is not None and self._config.storage is None:
             return "warn", "nothing is kept over a power cut: storage is null in the configuration"
         while not folder.exists():
             folder = folder.parent
@@ -193,6 +196,8 @@ class Doctor:
         if free_mib < _LEAST_FREE_MIB:
             return "FAIL", f"{free_mib} MiB are free at {folder.absolute()}: make room"
         if not os.access(folder, os.W_OK):
+            if service is not None and service.storage is not None:
+                return "ok", f"{free_mib} MiB free at {service.storage}, which belongs to {service.user}"
             return (
                 "FAIL",
                 f"{folder.absolute()} cannot be written: run this as the user of the station, or chown it",
@@ -211,6 +216,11 @@ class Doctor:
         wanted |= {"gpio"} if "relay" in self._drivers else set()
         if not wanted:
             return "skip", "no hardware is configured that needs one"
+        entries = [line.split(":") for line in self._text("etc/group").splitlines() if line.count(":") >= 3]
+        known = {entry[0]: entry[2] for entry in entries}
+        service = self._served()
+        if service is not None and service.user != "root":
+            return self._groups_of(service.user, wanted & set(known), entries)
         status = self._text("proc/self/status")
         uid = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
         if uid is not None and uid[1] == "0":
@@ -220,8 +230,6 @@ class Doctor:
             for line in re.findall(r"^(?:Groups|Gid):(.*)$", status, re.MULTILINE)
             for number in line.split()
         }
-        entries = [line.split(":") for line in self._text("etc/group").splitlines() if line.count(":") >= 3]
-        known = {entry[0]: entry[2] for entry in entries}
         missing = sorted(group for group in wanted if known.get(group) not in mine and group in known)
         if missing:
             return (
@@ -229,6 +237,21 @@ class Doctor:
                 f"not in {', '.join(missing)}: sudo usermod -aG {','.join(missing)} $USER, then log in again",
             )
         return "ok", f"in {', '.join(sorted(wanted))}"
+
+    def _groups_of(self, user: str, wanted: set[str], entries: list[list[str]]) -> Said:
+        """Whether the one who runs the service, who need not be the one who asks, is in the groups."""
+        accounts = [line.split(":") for line in self._text("etc/passwd").splitlines() if line.count(":") >= 3]
+        own = {account[0]: account[3] for account in accounts}
+        if user not in own:
+            add = f"sudo useradd --system --groups {','.join(sorted(wanted))} {user}"
+            return "FAIL", f"{user}, who runs the service, is nobody: {add}"
+        mine = {entry[0] for entry in entries if user in entry[3].split(",") or entry[2] == own[user]}
+        if missing := sorted(wanted - mine):
+            return "FAIL", (
+                f"{user}, who runs the service, is not in {', '.join(missing)}: "
+                f"sudo usermod -aG {','.join(missing)} {user} && sudo systemctl restart {UNIT}"
+            )
+        return "ok", f"{user}, who runs the service, is in {', '.join(sorted(wanted))}"
 
     def _nodes(self) -> Said:
         if not self._ports:
@@ -271,6 +294,9 @@ class Doctor:
         return ("FAIL", f"{said}; {used[0]} is configured") if used else ("warn", said)
 
     def _gpio(self) -> Said:
+        told = self._glob("sys/module/pinctrl_*/parameters/persist_gpio_outputs")
+        if next(told, None) is None and not self._text("proc/device-tree/model"):
+            return "skip", "this computer has no pins"
         kept = [
             path
             for path in self._glob("sys/module/pinctrl_*/parameters/persist_gpio_outputs")
@@ -303,10 +329,16 @@ class Doctor:
 
     # --- systemd ------------------------------------------------------------------------------------
 
+    def _served(self) -> Served | None:
+        """The installed service, if it runs this configuration."""
+        found = served(self._text(str(PATH)))
+        mine = None if self._config_file is None else str(self._config_file.absolute())
+        return found if found is not None and found.config == mine else None
+
     def _service(self) -> Said:
         if not (self._root / "run/systemd/system").exists():
             return "skip", "this computer does not run systemd"
-        unit = self._text(f"etc/systemd/system/{UNIT}")
+        unit = self._text(str(PATH))
         if not unit:
             return "warn", (
                 "not installed: nothing starts the station, or makes it safe after a crash; "

@@ -242,15 +242,15 @@ def _configuration(stand: Stand) -> list[str]:
     meters = [device for device in stand.devices if device.speaks_modbus and device not in controllers]
     readers = [device for device in stand.devices if device not in (*controllers, *meters)]
     text = ["# Put this into the configuration of a station; Ctrl-C takes the devices away."]
-    if controllers:
+    if controllers or meters:
+        evse = at[controllers[0]] if controllers else "{driver: simulated}"
         first = [at[device] for device in meters[:1]]
-        meter = first or (["{driver: controller}"] if controllers[0].name == "openevse" else [])
-        text += ["connectors:", f"  - evse: {at[controllers[0]]}", *(f"    meter: {line}" for line in meter)]
+        own = ["{driver: controller}"] if controllers and controllers[0].name == "openevse" else []
+        meter = first or own
+        text += ["connectors:", f"  - evse: {evse}", *(f"    meter: {line}" for line in meter)]
         if not meter:
             text += [f"    # It needs a meter too: chargepoint emulate {controllers[0].name}:1 sdm630:2"]
         text += [f"    # meter: {at[device]}" for device in meters[1:]]
-    else:
-        text += [f"meter: {at[device]}" for device in meters]
     if readers:
         text += ["readers:", *(f"  - {at[device]}" for device in readers)]
     return [*text, "# Commands: " + "; ".join(_USES.values())]

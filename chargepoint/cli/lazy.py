@@ -61,6 +61,14 @@ def _load(target: str) -> object:
     gc.disable()
     try:
         return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "scenarios":
+            raise
+        there = import_module("scenarios").__path__
+        raise click.ClickException(
+            f"another package called scenarios is found first, {there[0]}: "
+            "leave its folder, or take it out of PYTHONPATH"
+        ) from None
     finally:
         gc.freeze()
         gc.enable()

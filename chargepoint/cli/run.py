@@ -233,7 +233,10 @@ async def _watched(
         visitor.stop()
     patience.stop()
     await running.close()
-    words.goodbye(station.charge_point.outbox.queued, config.storage is not None)
+    running_still = sum(c.transaction is not None for c in station.charge_point.connectors.all)
+    words.goodbye(
+        station.charge_point.outbox.queued, config.storage is not None, running.live(), running_still
+    )
     return UNREAD if printer.broken else 0
 
 

@@ -22,7 +22,7 @@ from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from chargepoint.systemd import Notifier, Status, Watchdog
 from chargepoint.trace import Trace
-from hal.api import Clock, Evse
+from hal.api import Clock, Evse, FaultKind
 from hal.clock import ScaledClock, SteppedClock, WallClock
 from hal.device import AttendedEvse
 from hal.registry import real_driver_names
@@ -141,6 +141,8 @@ class Running:
             )
         except ValueError as error:  # only the drivers know their settings
             raise ConfigError([str(error)]) from error
+        if self.csms is not None:
+            self.csms.on_withheld(lambda cp, message_id: self.station.unanswered(message_id))
         if self._trace_path is not None:
             self._trace = Trace(self._trace_path, self.config.identity)
             self.recording = Recording(self.station, self._trace)
@@ -187,6 +189,17 @@ class Running:
             await asyncio.wait(waits, timeout=HARDWARE_WITHIN_S)
         for pending in waits:
             pending.cancel()
+
+    def live(self) -> list[int]:
+        """After `close`: the real connectors that may be closed though nobody wants it."""
+        found = []
+        pairs = zip(self.config.connectors, self.station.evses, strict=True)
+        for number, (connector, evse) in enumerate(pairs, 1):
+            silent = any(fault.kind is FaultKind.COMMUNICATION for fault in evse.faults)
+            unwanted = evse.closed and not connector.evse.options.get("safe_current_a")
+            if _is_attended(evse) and (silent or unwanted):
+                found.append(number)
+        return found
 
     def stop(self, reason: str) -> None:
         """The process should end, in good order."""

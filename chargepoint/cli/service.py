@@ -126,11 +126,13 @@ def _next(user: str, config_file: str) -> list[str]:
         pwd.getpwnam(user)
     except KeyError:
         lines.append(f"  sudo useradd --system --groups dialout,gpio,input {user}")
+    if not Path(config_file).parent.exists():
+        lines.append(f"  sudo mkdir -p {Path(config_file).parent}")
     if not Path(config_file).exists():
         lines.append(f"  chargepoint config example | sudo tee {config_file}    # and edit it")
     return [
         *lines,
-        f"  chargepoint hardware doctor --config {config_file}",
+        f"  sudo -u {user} {_program()} hardware doctor --config {config_file}",
         "  sudo systemctl daemon-reload",
         f"  sudo systemctl enable --now {NAME}",
         "  chargepoint service status",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 
-__all__ = ["CONFIG", "NAME", "PATH", "PROGRAM", "USER", "explained", "unit"]
+__all__ = ["CONFIG", "NAME", "PATH", "PROGRAM", "USER", "Served", "explained", "served", "unit"]
 
 NAME = "chargepoint.service"
 PATH = PurePosixPath("etc/systemd/system") / NAME
@@ -71,6 +75,30 @@ def _quoted(path: str) -> str:
     """A path as one word of an ExecStart line (systemd.service(5))."""
     text = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{text}"' if any(character.isspace() for character in path) else text
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who runs which configuration as a service, and where it keeps what it remembers."""
+
+    user: str
+    config: str
+    storage: str | None = None  # None: where the configuration says
+
+
+def served(text: str) -> Served | None:
+    """What a unit's text says, whoever wrote it; None if it starts no station from a file."""
+    command = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    try:
+        words = shlex.split(command[1] if command is not None else "")
+    except ValueError:
+        return None
+    words = [word.replace("%S", "/var/lib").replace("%%", "%").replace("$$", "$") for word in words]
+    given = dict(pairwise(words))
+    if "--config" not in given:
+        return None
+    user = re.search(r"^User=(.*)$", text, re.MULTILINE)
+    return Served(user[1].strip() if user is not None else "root", given["--config"], given.get("--storage"))
 
 
 _RESULTS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -98,11 +98,20 @@ class Words:
             return f"{where}  transaction ended at {fields['meter_wh']} Wh ({fields['reason']})"
         return f"{where}  transaction delivered"
 
-    def goodbye(self, waiting: int, kept: bool) -> None:
-        """The last line; `waiting` messages were not delivered."""
+    def goodbye(self, waiting: int, kept: bool, live: Sequence[int] = (), running: int = 0) -> None:
+        """The last line; `waiting` messages were not delivered, `running` transactions could not end.
+
+        Nobody knows whether the connectors in `live` are open.
+        """
         fate = "kept for the next start" if kept else "lost, because nothing is stored"
         rest = f"; {_counted(waiting, 'message')} not delivered, {fate}" if waiting else ""
-        self._print(f"ended in good order after {_counted(self._transactions, 'transaction')}{rest}")
+        if running:
+            rest += f"; {_counted(running, 'transaction')} still running, {fate}"
+        if live:
+            named = " and ".join(f"connector {number}" for number in live)
+            rest += f"; {named} MAY STILL GIVE CURRENT: chargepoint hardware safe-off"
+        well = "" if live else " in good order"
+        self._print(f"ended{well} after {_counted(self._transactions, 'transaction')}{rest}")
 
 
 class Patience:

@@ -17,6 +17,7 @@ def schema() -> dict[str, Any]:
     """
     found = StationConfig.model_json_schema()
     take_numbers_for_text(found)
+    found["$defs"]["ExtraKeyConfig"]["properties"]["value"]["type"] = ["string", "number", "boolean"]
     found["properties"]["ocpp"] = {
         "type": ["object", "null"],
         "description": StationConfig.model_fields["ocpp"].description,

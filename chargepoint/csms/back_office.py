@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ocpp.v16.enums import AuthorizationStatus
+
 from chargepoint.csms.answers import Answers
 from chargepoint.csms.events import Event, Listener, frame_of
 from chargepoint.csms.ledger import Ledger, Request
@@ -46,7 +48,17 @@ class Station:
 class BackOffice:
     """Shared state and shared duties; a stepped clock is held for as long as anything here is under way."""
 
-    __slots__ = ("_clock", "_listeners", "_reactions", "_tasks", "answers", "interval_s", "stations")
+    __slots__ = (
+        "_clock",
+        "_listeners",
+        "_reactions",
+        "_tasks",
+        "answers",
+        "interval_s",
+        "on_withheld",
+        "stations",
+        "strangers",
+    )
 
     def __init__(self, clock: Clock | None, answers: Answers, interval_s: int) -> None:
         self._clock = clock
@@ -56,6 +68,13 @@ class BackOffice:
         self._listeners: list[Listener] = []
         self._reactions: dict[str, list[Reaction]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_withheld: Callable[[str, str], None] | None = None
+        self.strangers: str | None = None  # cards that begin so are unknown; None: all are welcome
+
+    def judged(self, id_tag: str) -> AuthorizationStatus:
+        """Whether a card is known here (OCPP 1.6 §7.2)."""
+        stranger = self.strangers is not None and id_tag.startswith(self.strangers)
+        return AuthorizationStatus.invalid if stranger else AuthorizationStatus.accepted
 
     @property
     def clock(self) -> Clock:

@@ -45,7 +45,8 @@ class CentralSystem:
     the stations that must show one; all others come in as they are. With `tls` it speaks wss:// only; raises
     `ValueError` for files that cannot be used. Quantities in `_s` are real seconds, but
     for `interval_s`: the heartbeat interval told to an accepted station. `quick` spares the `ocpp`
-    package where a valid CALL gets its usual answer, for loads; `meter_values_kept` is per transaction.
+    package where a valid CALL gets its usual answer, for loads; `meter_values_kept` is per transaction. Cards
+    that begin with `strangers` are Invalid, all others are Accepted.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class CentralSystem:
         first_transaction_id: int = 1,
         meter_values_kept: int = METER_VALUES_KEPT,
         quick: bool = False,
+        strangers: str | None = None,
     ) -> None:
         self.call_timeout_s = call_timeout_s
         self._host = host
@@ -78,6 +80,7 @@ class CentralSystem:
         self._meter_values_kept = meter_values_kept
         self._link_type: type[StationLink] = QuickLink if quick else StationLink
         self._office = BackOffice(clock, Answers(), interval_s)
+        self._office.strangers = strangers
         self._server: Server | None = None
 
     async def start(self) -> None:
@@ -176,6 +179,13 @@ class CentralSystem:
         A stepped clock is held until it is done.
         """
         return self._office.react(action, reaction)
+
+    def on_withheld(self, told: Callable[[str, str], None]) -> None:
+        """Tell `told(cp, message_id)` of each CALL that will never be answered, as soon as that is so.
+
+        Who has the station in the same process spares a stepped clock the wait for it: `Station.unanswered`.
+        """
+        self._office.on_withheld = told
 
     async def call(
         self, cp: str, action: str, payload: Any = None, *, timeout_s: float | None = None

@@ -44,13 +44,16 @@ class QuickLink(StationLink):
         text = orjson.dumps([3, unique_id, _ANSWERS[action](self, payload)]).decode()
         return text, action, payload
 
+    def _judged(self, request: Request) -> Request:
+        return {"idTagInfo": {"status": self.office.judged(request["idTag"])}}
+
     def _booted(self, request: Request) -> Request:
         self.station.boot = request
         return {"currentTime": self._now(), "interval": self.office.interval_s, "status": "Accepted"}
 
     def _started(self, request: Request) -> Request:
         transaction = self.station.ledger.start(request)
-        return {"transactionId": transaction.transaction_id, **_ACCEPTED}
+        return {"transactionId": transaction.transaction_id, **self._judged(request)}
 
     def _stopped(self, request: Request) -> Request:
         self.station.ledger.stop(request)
@@ -71,7 +74,7 @@ class QuickLink(StationLink):
 _ACCEPTED: dict[str, Any] = {"idTagInfo": {"status": "Accepted"}}
 
 _ANSWERS: dict[str, Callable[[QuickLink, Request], Request]] = {
-    "Authorize": lambda link, request: _ACCEPTED,
+    "Authorize": QuickLink._judged,
     "BootNotification": QuickLink._booted,
     "Heartbeat": QuickLink._beating,
     "MeterValues": QuickLink._metered,

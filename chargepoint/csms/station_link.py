@@ -81,6 +81,8 @@ class StationLink(UsualAnswers):
             return
         reply = await self._reply_set(request, answer)
         if answer.silent:
+            if self.office.on_withheld is not None:
+                self.office.on_withheld(self.id, request.unique_id)
             return
         if answer.delay_s:
             # In a task, so that this link goes on hearing the station meanwhile.

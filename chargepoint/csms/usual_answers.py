@@ -39,9 +39,9 @@ class UsualAnswers(ChargePoint):
         return timestamp(self.office.clock.now())
 
     @on(Action.authorize)
-    def on_authorize(self, **_: Any) -> call_result.Authorize:
+    def on_authorize(self, id_tag: str, **_: Any) -> call_result.Authorize:
         """OCPP 1.6 §4.1."""
-        return call_result.Authorize(_ACCEPTED)
+        return call_result.Authorize(IdTagInfo(self.office.judged(id_tag)))
 
     @on(Action.boot_notification)
     def on_boot_notification(self, **_: Any) -> call_result.BootNotification:
@@ -76,10 +76,11 @@ class UsualAnswers(ChargePoint):
         return call_result.MeterValues()
 
     @on(Action.start_transaction)
-    def on_start_transaction(self, **_: Any) -> call_result.StartTransaction:
+    def on_start_transaction(self, id_tag: str, **_: Any) -> call_result.StartTransaction:
         """OCPP 1.6 §4.8."""
         self.started = self.station.ledger.start(self.request)
-        return call_result.StartTransaction(self.started.transaction_id, _ACCEPTED)
+        info = IdTagInfo(self.office.judged(id_tag))
+        return call_result.StartTransaction(self.started.transaction_id, info)
 
     @on(Action.status_notification)
     def on_status_notification(

@@ -8,7 +8,7 @@ gives W.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
@@ -36,8 +36,7 @@ FRESH_S = 3.0
 _FLOAT_NOISE_WH = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Measurand:
+class Measurand(NamedTuple):
     """One element of a measurand list; without a phase it means everything measured under that name."""
 
     name: str
@@ -226,7 +225,7 @@ def supported(info: EvseInfo) -> frozenset[Measurand]:
 
 
 def samples(
-    measurands: Collection[Measurand],
+    measurands: tuple[Measurand, ...],
     reading: MeterReading,
     offered: Limit,
     offered_phases: int,
@@ -243,35 +242,42 @@ def samples(
     """
     occasion = _Occasion(reading, offered, offered_phases, info, interval_energy)
     found: list[Sample] = []
-    for measurand in measurands:
-        quantity = _QUANTITIES.get(measurand.name)
-        if quantity is None:
+    for name, phase, quantity, unit in _steps(measurands, temperature_unit):
+        overall = quantity.overall(occasion)
+        by_phase = quantity.by_phase(occasion)
+        if phase is None and len(by_phase) < 2:  # of one phase there is one value, the total if that is known
+            if overall is not None:
+                found.append(Sample(name, quantity.text(overall), unit, None, quantity.location))
+            elif by_phase:
+                found.append(Sample(name, quantity.text(by_phase[0]), unit, quantity.phases[0]))
             continue
-        unit = temperature_unit if quantity.unit == "Celsius" else quantity.unit
-        if measurand.phase is None and not quantity.phases:  # the most frequent kind
-            overall = quantity.overall(occasion)
-            values: Sequence[tuple[str | None, float]] = () if overall is None else ((None, overall),)
-        else:
-            values = _values(quantity, measurand.phase, occasion)
-        for phase, value in values:
-            found.append(Sample(measurand.name, quantity.text(value), unit, phase, quantity.location))
+        for label, value in _values(quantity.phases, phase, overall, by_phase):
+            found.append(Sample(name, quantity.text(value), unit, label, quantity.location))
     return tuple(found)
 
 
+@lru_cache(maxsize=512)
+def _steps(
+    measurands: tuple[Measurand, ...], temperature_unit: str
+) -> tuple[tuple[str, str | None, _Quantity, str | None], ...]:
+    """How each of a list that is known here is read: name, phase, quantity and unit."""
+    return tuple(
+        (name, phase, quantity, temperature_unit if quantity.unit == "Celsius" else quantity.unit)
+        for name, phase in measurands
+        if (quantity := _QUANTITIES.get(name)) is not None
+    )
+
+
 def _values(
-    quantity: _Quantity, phase: str | None, occasion: _Occasion
+    phases: tuple[str, ...], phase: str | None, overall: float | None, by_phase: tuple[float, ...]
 ) -> Sequence[tuple[str | None, float]]:
     """The values asked for, each with the phase it is reported under."""
-    by_phase = quantity.by_phase(occasion)
     if phase is not None:
         index = _INDEX.get(phase, len(by_phase))
         return [(phase, by_phase[index])] if index < len(by_phase) else []
-    overall = quantity.overall(occasion)
     if overall is None:
-        return list(zip(quantity.phases, by_phase, strict=False))
-    if len(by_phase) < 2:  # a single phase is the total
-        return [(None, overall)]
-    return [(None, overall), *zip(quantity.phases, by_phase, strict=False)]
+        return list(zip(phases, by_phase, strict=False))
+    return [(None, overall), *zip(phases, by_phase, strict=False)]
 
 
 def timed(

@@ -8,6 +8,9 @@ from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_DAY = _EPOCH.toordinal()
+_PLAIN = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d):([0-5]\d(?:\.\d{1,9})?)Z", re.ASCII
+)  # what most of them write
 _TEXT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ]"
     r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d|60)(?:[.,](\d+))?)?"
@@ -22,6 +25,21 @@ def parse_time(text: str) -> float:
     Any number of fractional digits and any offset; without an offset it is UTC. Seconds may be missing, and a
     leap second is the first second of the next minute.
     """
+    plain = _PLAIN.fullmatch(text)
+    minute_at = None if plain is None else _minute_at(plain[1])
+    return _parse(text) if plain is None or minute_at is None else minute_at + float(plain[2])
+
+
+@lru_cache(maxsize=64)
+def _minute_at(text: str) -> float | None:
+    """None for a minute that is none: who asked for a whole moment tells which."""
+    try:
+        return _parse(text)
+    except ValueError:
+        return None
+
+
+def _parse(text: str) -> float:
     match = _TEXT.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a date and time such as 2026-03-29T14:05:00Z")

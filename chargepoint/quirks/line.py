@@ -13,6 +13,7 @@ from typing import Any
 from chargepoint.domain import chance
 from chargepoint.quirks.quirk import Call, Quirk
 from chargepoint.rpc import frames
+from chargepoint.rpc.session import LINK_LOST, TIMEOUT
 from chargepoint.tamper import Tamper
 from hal.api import Timer
 
@@ -36,6 +37,7 @@ class QuirkyLine(Tamper):
         "_counts",
         "_extra",
         "_holding",
+        "_made_up",
         "_patience",
         "_real_id",
         "_seed",
@@ -53,6 +55,7 @@ class QuirkyLine(Tamper):
         self._real_id: str | None = None  # what the station itself calls that; None: it knows nothing of it
         self._waiting: tuple[Call, bytes] | None = None  # the station's own CALL, until the line is free
         self._extra: list[Call] = []
+        self._made_up: Call | None = None  # what is on the wire, if the station knows nothing of it
         self._slow: dict[str, float] = {}  # their CALLs that are answered late
         self._timers: set[Timer] = set()
         self._patience: Timer | None = None
@@ -77,12 +80,13 @@ class QuirkyLine(Tamper):
         timer = clock.call_at(clock.now() + seconds, fire)
         self._timers.add(timer)
 
-    def call(self, action: str, payload: Any) -> None:
+    def call(self, action: str, payload: Any, repeats: str | None = None) -> None:
         """Send a CALL the station knows nothing of, once the line is free; without a link it is forgotten."""
-        if self.edge.host.online and len(self._extra) < MOST_EXTRA:
+        host = self.edge.host
+        if host.online and len(self._extra) < MOST_EXTRA:
             n = self._counts[""] = self._counts.get("", 0) + 1
-            made_up = chance.message_id(self._seed, self.edge.host.identity, _NO_BOOT, n)
-            self._extra.append(Call(made_up, action, payload))
+            made_up = chance.message_id(self._seed, host.identity, _NO_BOOT, n)
+            self._extra.append(Call(made_up, action, payload, wanted_at=host.wire.now(), repeats=repeats))
             self._pump()
 
     # --- tamper.Tamper ------------------------------------------------------------------------------
@@ -103,6 +107,7 @@ class QuirkyLine(Tamper):
         self._waiting = None
         self._extra.clear()
         self._slow.clear()
+        self._count_answer(LINK_LOST)
         self._free()
 
     def close(self) -> None:
@@ -135,12 +140,24 @@ class QuirkyLine(Tamper):
         else:
             self.edge.deliver(data)
 
+    def unanswered(self, message_id: str) -> None:
+        """Its own CALL, or one that goes by another name: on with what waits behind it."""
+        if message_id != self._busy:
+            return
+        real_id = self._real_id
+        if real_id is None:
+            self._free()
+            self._pump()
+        elif real_id != message_id:
+            self.edge.host.wait_by_clock(real_id)
+
     # --- the station's CALLs ------------------------------------------------------------------------
 
     def _leave(self, call: Call, data: bytes) -> None:
         for quirk in self.quirks:
             quirk.on_call(call)
         if call.swallowed is not None or call.delay_s:
+            self.edge.host.keep_back(call.message_id)
             self.edge.deliver(frames.result(call.message_id, call.swallowed or {}))
             if call.swallowed is None:
                 self.after(call.delay_s, lambda: self.call(call.action, call.payload))
@@ -150,7 +167,7 @@ class QuirkyLine(Tamper):
             self._free()  # a CALL of its own that it has given up waiting for
         if call.twice:
             self._pump()
-            self.call(call.action, call.payload)
+            self.call(call.action, call.payload, repeats=call.message_id)
         self._pump()
 
     def _pump(self) -> None:
@@ -166,9 +183,12 @@ class QuirkyLine(Tamper):
                 data = frames.call(self._busy, call.action, call.payload)
             self.edge.transmit(data)
         elif self._extra:
-            call = self._extra.pop(0)
+            call = self._made_up = self._extra.pop(0)
             self._busy = self._id_of(call)
             host = self.edge.host
+            call.sent_at = host.wire.now()
+            if host.observer is not None:
+                host.observer.called(call.action)
             host.clock.hold()
             self._holding = True
             self._patience = host.wire.call_at(host.wire.now() + PATIENCE_S, self._given_up)
@@ -181,12 +201,13 @@ class QuirkyLine(Tamper):
         return message_id
 
     def _given_up(self) -> None:
+        self._count_answer(TIMEOUT)
         self._free(PATIENCE_S)
         self._pump()
 
     def _free(self, lost_s: float = 0.0) -> None:
         """The line is free again."""
-        self._busy = self._real_id = None
+        self._busy = self._real_id = self._made_up = None
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -194,8 +215,22 @@ class QuirkyLine(Tamper):
             self._holding = False
             self.edge.host.clock.release(lost_s)
 
+    def _count_answer(self, problem: str | None, payload: Any = None) -> None:
+        """Tell who counts what became of the CALL on the wire, if the station knows nothing of it."""
+        call, host = self._made_up, self.edge.host
+        if call is None or host.observer is None:
+            return
+        now = host.wire.now()
+        host.observer.answered(call.action, now - call.wanted_at, now - call.sent_at, problem)
+        if problem is None and call.repeats is not None:
+            host.observer.answered_late(host.identity, call.repeats, payload)
+
     def _answered(self, answer: frames.Result | frames.Error, data: bytes) -> None:
         real_id = self._real_id
+        if isinstance(answer, frames.Result):
+            self._count_answer(None, answer.payload)
+        else:
+            self._count_answer(answer.code)
         self._free()
         self._pump()  # what is said twice is said twice in a row
         if real_id is None:

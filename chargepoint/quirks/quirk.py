@@ -39,6 +39,9 @@ class Call:
     delay_s: float = 0.0  # it leaves so much later, its answer being made up at once
     swallowed: Payload | None = None  # it never leaves, and this is its made-up answer
     twice: bool = False  # it is sent once more, under another message id
+    wanted_at: float = 0.0  # of one the station knows nothing of, on `Host.wire`
+    sent_at: float = 0.0
+    repeats: str | None = None  # the message id of the station's own CALL that it says again
 
     def readings(self) -> Iterator[Payload]:
         """The meter values in it: what has a timestamp and sampled values."""

@@ -13,10 +13,21 @@ RECORD = "record"
 class Record:
     """A transaction-related fact: stored before it is sent, rendered when it is sent (OCPP 1.6 §3.7)."""
 
-    __slots__ = ("attempts", "facts", "failed_at", "ids", "kind", "seq", "transaction_key", "wanted_at")
+    __slots__ = (
+        "attempts",
+        "facts",
+        "failed_at",
+        "ids",
+        "key",
+        "kind",
+        "seq",
+        "transaction_key",
+        "wanted_at",
+    )
 
     def __init__(self, seq: int, kind: str, transaction_key: str | None, facts: Document) -> None:
         self.seq = seq
+        self.key = f"{seq:012d}"  # in the store
         self.kind = kind
         self.transaction_key = transaction_key
         self.facts = facts
@@ -32,11 +43,6 @@ class Record:
         record.attempts = document["attempts"]
         record.ids = document.get("ids")
         return record
-
-    @property
-    def key(self) -> str:
-        """Its key in the store."""
-        return f"{self.seq:012d}"
 
     def document(self) -> Document:
         """What the store keeps."""

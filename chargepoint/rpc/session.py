@@ -88,6 +88,9 @@ class Observer(Protocol):
     def called(self, action: str) -> None:
         """A CALL of ours goes out."""
 
+    def kept_back(self, action: str, message_id: str) -> None:
+        """It did not: it is answered in the other side's place, and `answered` is not told."""
+
     def answered(self, action: str, waited_s: float, took_s: float, problem: str | None) -> None:
         """It was answered, or will not be any more: `problem` is then the code of `CallFailed`.
 
@@ -106,6 +109,7 @@ class Outstanding:
         "action",
         "failed",
         "held",
+        "kept_back",
         "message_id",
         "replied",
         "sent_at",
@@ -131,6 +135,7 @@ class Outstanding:
         self.until = 0.0  # on `wire`
         self.timer: Timer | None = None  # set where the station's own clock bounds the wait instead
         self.held = True  # the station's clock waits for it
+        self.kept_back = False  # the other side never sees it
         self.sent_at = self.wanted_at = 0.0  # on `wire`, for the observer
 
 
@@ -251,6 +256,13 @@ class Session:
         due = self._clock.now() + outstanding.timeout_s
         outstanding.timer = self._clock.call_at(due, lambda: self._timed_out(outstanding))
         self._clock.release()
+
+    def keep_back(self, message_id: str) -> None:
+        """Count this CALL no more: whoever meddles with the line answers it in the other side's place."""
+        outstanding = self.outstanding
+        if self.observer is not None and outstanding is not None and outstanding.message_id == message_id:
+            outstanding.kept_back = True
+            self.observer.kept_back(outstanding.action, message_id)
 
     def receive(self, data: bytes | str) -> None:
         """One text message from the other side; call it inside a turn."""
@@ -385,7 +397,7 @@ class Session:
             outstanding.failed(error)
 
     def _observe(self, outstanding: Outstanding, problem: str | None) -> None:
-        if self.observer is not None:
+        if self.observer is not None and not outstanding.kept_back:
             now = self._wire.now()
             self.observer.answered(
                 outstanding.action, now - outstanding.wanted_at, now - outstanding.sent_at, problem

@@ -118,7 +118,12 @@ class Bench:
         if self.url is None:
             self.csms = CentralSystem(seed=self.seed, clock=self.clock, interval_s=A_DAY_S, quick=True)
             self.csms.listen(self._heard)
+            self.csms.on_withheld(self._unanswered)
             await self.csms.start()
+
+    def _unanswered(self, cp: str, message_id: str) -> None:
+        if cp in self.members:
+            self.members[cp].station.unanswered(message_id)
 
     def _heard(self, event: Any) -> None:
         if event.name == "frame":

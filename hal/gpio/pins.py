@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hal.device import DeviceError
+from hal.permission import no_permission
 
 if TYPE_CHECKING:
     from gpiozero import DigitalInputDevice, DigitalOutputDevice
@@ -61,7 +62,7 @@ def _explained(pin: int, error: Exception) -> DeviceError:
     elif from_import:
         remedy = "apt install python3-lgpio, in an environment with --system-site-packages"
     elif isinstance(error, PermissionError) or "permission" in text.lower() or "can not open" in text:
-        remedy = "no permission: sudo usermod -aG gpio $USER, then log in again; or this is no Raspberry Pi"
+        remedy = f"{no_permission('gpio')}; or this is no Raspberry Pi"
     elif "busy" in text.lower() or "in use" in text.lower():
         remedy = "another program or another setting uses this pin"
     else:

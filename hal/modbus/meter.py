@@ -252,6 +252,8 @@ class ModbusMeter:
         import_wh, export_wh = self._count(values, now)
         if self._import and import_wh is None:
             said = values[self._energy_points[0]]
+            if said is None:
+                raise DeviceRefused(f"{self._here}: it tells no energy: not a number, or not available")
             raise DeviceRefused(f"{self._here}: energy {said!r} Wh does not follow from earlier readings")
         return MeterSnapshot(
             read_at=now,

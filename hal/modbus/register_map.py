@@ -198,7 +198,7 @@ def parse_map(name: str, text: str, source: str) -> RegisterMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        problem = str(error.problem or error.context).splitlines()[0]
+        problem = str(error.problem or error.context).splitlines()[0].partition(" with value ")[0]
         raise ValueError(f"{source}:{line}: {problem}; correct it") from error
     except (YAMLError, RecursionError) as error:
         raise ValueError(f"{source}: is not YAML: {str(error).splitlines()[0]}; correct it") from error

@@ -17,6 +17,7 @@ from typing import Any
 
 from hal.api import DeviceTimeout
 from hal.modbus.place import Place, SerialLine
+from hal.permission import no_permission
 
 READ_FUNCTIONS = {
     1: "read_coils",
@@ -201,7 +202,7 @@ def _why_not(line: SerialLine, error: Exception) -> str:
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return "there is no such port; is the adapter plugged in? ls /dev/serial/by-id lists them"
     if number in (errno.EACCES, errno.EPERM):
-        return "no permission; sudo usermod -aG dialout $USER, then log in again"
+        return no_permission("dialout")
     if number in (errno.EAGAIN, errno.EBUSY):
         return f"in use, by another process or under another name; fuser -v {line.port} tells"
     return f"cannot be opened at {line.baudrate} baud, 8{line.parity}{line.stopbits}: {error}"

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from hal.device import DeviceClosed, DeviceError, DeviceTimeout
+from hal.permission import no_permission
 from hal.serial.presence import Presence
 
 FORMATS = ("dec10", "hex")
@@ -133,5 +134,5 @@ def _why_not(path: str, error: OSError) -> str:
     if not os.path.exists(path):
         return f"{path}: there is no such device; is the reader plugged in? ls /dev/input/by-id lists them"
     if not os.access(path, os.R_OK | os.W_OK):
-        return f"{path}: no permission; sudo usermod -aG input $USER, then log in again"
+        return f"{path}: {no_permission('input')}"
     return f"{path}: cannot be opened ({error}); is it an input device?"

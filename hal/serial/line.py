@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from hal.api import DeviceTimeout
+from hal.permission import no_permission
 
 
 class SerialPort:
@@ -99,7 +100,7 @@ def _why_not(port: str, error: Exception) -> str:
     if not os.path.exists(port):
         return f"{port}: there is no such port; is the adapter plugged in? ls /dev/serial/by-id lists them"
     if not os.access(port, os.R_OK | os.W_OK):
-        return f"{port}: no permission; sudo usermod -aG dialout $USER, then log in again"
+        return f"{port}: {no_permission('dialout')}"
     if "lock" in str(error):
         return f"{port}: another process has it open; fuser -v {port} names it"
     return f"{port}: cannot be opened ({error}); is it a serial port?"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from hal.api import (
     AC_MINIMUM_A,
@@ -114,7 +113,7 @@ class SimulatedEvse:
 
     @property
     def pilot(self) -> PilotState:
-        if not self._powered:
+        if self._shut or self._supply_v < _HOLDING_VOLTAGE * self._info.nominal_voltage_v:  # not powered
             return PilotState.E
         if self._car is None:
             return PilotState.A
@@ -138,6 +137,10 @@ class SimulatedEvse:
 
     def permit(self, limit: Limit) -> None:
         offer = self._possible(limit)
+        if self._trouble is not None and self._trouble.deaf:
+            self._trouble.unheard = offer
+            if not (offer.zero or self._offer.zero):
+                return
         if offer != self._offer:
             with self._changing():
                 self._offer = offer
@@ -161,7 +164,7 @@ class SimulatedEvse:
         reading = self._measure()
         if self._trouble is None:
             return reading
-        return replace(reading, energy_wh=self._trouble.shown(reading))
+        return self._trouble.shown(reading)
 
     def _measure(self) -> MeterReading:
         car, info = self._car, self._info
@@ -174,17 +177,18 @@ class SimulatedEvse:
                 gained_wh, power_w, soc_percent = car.charge.after(elapsed_s)
         self._shown_wh = energy_wh = max(self._shown_wh, self._energy_wh + gained_wh)
         flow = self._flow(power_w, soc_percent)
+        current_a, voltage_v, power_phase_w, power_factor, frequency_hz = flow
         return MeterReading(
-            time=now,
-            energy_wh=energy_wh,
-            power_w=power_w,
-            current_a=flow.current_a,
-            voltage_v=flow.voltage_v,
-            power_phase_w=flow.power_phase_w,
-            power_factor=flow.power_factor,
-            frequency_hz=flow.frequency_hz,
-            temperature_c=body_c(self._body_c, elapsed_s, gained_wh, info),
-            soc_percent=soc_percent,
+            now,
+            energy_wh,
+            power_w,
+            current_a,
+            voltage_v,
+            power_phase_w,
+            power_factor,
+            frequency_hz,
+            body_c(self._body_c, elapsed_s, gained_wh, info),
+            soc_percent,
         )
 
     def close(self) -> None:
@@ -298,9 +302,9 @@ class SimulatedEvse:
                 self._faults = tuple(fault for fault in self._faults if fault != LOCK_FAULT)
 
     def break_meter(self, how: MeterTrouble | None) -> None:
-        """The meter stops answering, answers with what is no number, or its register stands still.
+        """The meter tells nothing, or something wrong; None: repaired.
 
-        None: repaired. After a minute the station takes note of it.
+        After a minute the station takes note of one that is silent, shows no number or stands still.
         """
         with self._changing():
             trouble = self._troubled(NO_METER, FROZEN)
@@ -311,6 +315,13 @@ class SimulatedEvse:
         """The contacts are welded together, or do not close; None: repaired."""
         with self._changing():
             self._troubled(WELDED, NOT_CLOSING).contactor = how
+
+    def break_controller(self, deaf: bool) -> None:
+        """Deaf, it keeps its current until it is switched off; later it does what it did not hear."""
+        with self._changing():
+            trouble = self._troubled()
+            trouble.deaf, unheard, trouble.unheard = deaf, trouble.unheard, None
+            self._offer = self._offer if deaf or unheard is None else unheard
 
     def misbehave(
         self, *, excess_a: float | None = None, ignores_stop: bool | None = None, shunned: bool | None = None

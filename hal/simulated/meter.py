@@ -44,13 +44,16 @@ def ac_flow(power_w: float, phases: int, installed: int, supply_v: float, full_l
     """
     each_w = power_w / phases
     apparent_va = _apparent_va(each_w, full_load_factor)
+    power_factor = each_w / apparent_va if apparent_va else 1.0
+    frequency_hz = FREQUENCY_HZ if supply_v else 0.0
+    if installed == 1:
+        ohm = _IMPEDANCE_OHM[0]
+        only_a = _current_a(apparent_va, supply_v, ohm)
+        return Flow((only_a,), (supply_v - ohm * only_a,), (each_w,), power_factor, frequency_hz)
     idle = (0.0,) * (installed - phases)
     current_a = (*[_current_a(apparent_va, supply_v, ohm) for ohm in _IMPEDANCE_OHM[:phases]], *idle)
     voltage_v = (*[supply_v - ohm * a for ohm, a in zip(_IMPEDANCE_OHM, current_a, strict=False)],)
-    power_factor = each_w / apparent_va if apparent_va else 1.0
-    return Flow(
-        current_a, voltage_v, (each_w,) * phases + idle, power_factor, FREQUENCY_HZ if supply_v else 0.0
-    )
+    return Flow(current_a, voltage_v, (each_w,) * phases + idle, power_factor, frequency_hz)
 
 
 def dc_flow(power_w: float, pack_v: float) -> Flow:

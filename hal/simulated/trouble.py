@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from hal.api import NOTHING, Fault, FaultKind, Limit, MeterReading, MeterUnavailable
 
-MeterTrouble = Literal["silent", "nan", "frozen"]
+MeterTrouble = Literal["silent", "nan", "frozen", "backwards", "kilowatts", "phase_lost"]
 ContactorTrouble = Literal["welded", "not_closing"]
 
 NO_METER = Fault(FaultKind.METER, info="no answer from the meter")
@@ -36,12 +37,14 @@ class Trouble:
         "_open_by",
         "_stuck_since",
         "contactor",
+        "deaf",
         "excess_a",
         "frozen_wh",
         "ignores_stop",
         "meter",
         "meter_since",
         "shunned",
+        "unheard",
     )
 
     def __init__(self) -> None:
@@ -49,6 +52,8 @@ class Trouble:
         self.meter_since = 0.0
         self.frozen_wh = 0.0
         self.contactor: ContactorTrouble | None = None
+        self.deaf = False  # the controller takes no other current than the one it has
+        self.unheard: Limit | None = None
         self.excess_a = 0.0  # what the vehicle draws above any offer, if it can
         self.ignores_stop = False
         self.shunned = False  # the vehicle does not ask for energy just now, for a moment
@@ -56,13 +61,41 @@ class Trouble:
         self._open_by: float | None = None
         self._stuck_since: float | None = None
 
-    def shown(self, reading: MeterReading) -> float:
-        """The register as the meter tells it; raises `MeterUnavailable` if it does not."""
+    def shown(self, reading: MeterReading) -> MeterReading:
+        """What the meter tells of the truth; raises `MeterUnavailable` if it tells nothing."""
         if self.meter == "silent":
             raise MeterUnavailable("no reading of the meter: no answer")
         if self.meter == "nan":
             raise MeterUnavailable("no reading of the meter: it shows something that is no number")
-        return self.frozen_wh if self.meter == "frozen" else reading.energy_wh
+        if self.meter == "frozen":
+            return replace(reading, energy_wh=self.frozen_wh)
+        if self.meter == "backwards":  # current transformers the wrong way round: it counts as export
+            return replace(
+                reading,
+                energy_wh=self.frozen_wh,
+                power_w=-reading.power_w,
+                power_phase_w=tuple(-watts for watts in reading.power_phase_w),
+            )
+        if self.meter == "kilowatts":
+            return replace(
+                reading,
+                power_w=reading.power_w / 1000,
+                power_phase_w=tuple(watts / 1000 for watts in reading.power_phase_w),
+            )
+        return self._without_l1(reading) if self.meter == "phase_lost" else reading
+
+    def _without_l1(self, reading: MeterReading) -> MeterReading:
+        """Its wire to L1 is off: what flows there is neither seen nor counted."""
+        seen = 1 - reading.power_phase_w[0] / reading.power_w if reading.power_w else 1.0
+        counted_wh = self.frozen_wh + (reading.energy_wh - self.frozen_wh) * seen
+        return replace(
+            reading,
+            energy_wh=counted_wh,
+            power_w=reading.power_w * seen,
+            current_a=(0.0, *reading.current_a[1:]),
+            voltage_v=(0.0, *reading.voltage_v[1:]),
+            power_phase_w=(0.0, *reading.power_phase_w[1:]),
+        )
 
     def felt(self, offer: Limit, asks: bool, now: float) -> Limit:
         """What the vehicle makes of an offer that it can see."""
@@ -98,9 +131,9 @@ class Trouble:
         if self._stuck_since is not None and now >= self._stuck_since + CLOSES_S - _SOON_S:
             noticed.append(NOT_CLOSING)
         if self.meter is not None and now >= self.meter_since + METER_LOST_S - _SOON_S:
-            if self.meter != "frozen":
+            if self.meter in ("silent", "nan"):
                 noticed.append(NO_METER)
-            elif power_w > FROZEN_ABOVE_W:
+            elif self.meter == "frozen" and power_w > FROZEN_ABOVE_W:
                 noticed.append(FROZEN)
         return tuple(noticed)
 

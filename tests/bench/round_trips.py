@@ -16,12 +16,13 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from chargepoint.config import StationConfig
+from chargepoint.fleet.fleet import COLLECTOR, fleet_clock
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.observer import StationObserver
 from chargepoint.station import assemble
 from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore
-from hal.clock import WallClock
+from hal.api import Clock
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import vehicle_from
 from tests.bench.loops import run, until
@@ -84,8 +85,7 @@ class Charging:
     `reads_meter`: each round trip begins with a reading of the simulated meter, else with five given values.
     """
 
-    def __init__(self, type: StationType, url: str, identity: str, reads_meter: bool) -> None:
-        clock = WallClock()
+    def __init__(self, type: StationType, url: str, identity: str, reads_meter: bool, clock: Clock) -> None:
         self.station = assemble(type, MemoryStore(), clock, clock, url=url, identity=identity, seed=1)
         self.reads_meter = reads_meter
         self.left = 0
@@ -151,8 +151,13 @@ def stations(
         observer=observer,
     )
 
+    clocks: list[Clock] = []  # one for all, once there is a loop
+
     async def station(url: str, identity: str, end: AsyncExitStack) -> Trips:
-        charging = Charging(type, url, identity, reads_meter)
+        if not clocks:
+            clocks.append(fleet_clock())
+            gc.set_threshold(*COLLECTOR)  # as a fleet does
+        charging = Charging(type, url, identity, reads_meter, clocks[0])
         await charging.start()
         end.push_async_callback(charging.station.link.closed)
         end.callback(charging.station.close)

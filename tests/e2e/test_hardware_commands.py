@@ -22,8 +22,6 @@ def emulated(folder: Path, *arguments: str) -> Iterator[Program]:
     with Program("emulate", *arguments, cwd=folder) as devices:
         devices.until("Commands:")
         text = "\n".join(line for line in devices.lines if not line.lstrip().startswith("#"))
-        if text.startswith("meter:"):
-            text = ""
         (folder / "station.yaml").write_text(f"csms: {{url: 'ws://127.0.0.1:9'}}\nstorage: null\n{text}\n")
         yield devices
 
@@ -171,6 +169,20 @@ def test_a_meter_on_tcp_counts_what_a_vehicle_draws(tmp_path: Path) -> None:
     assert "is the device on" in chargepoint(*nowhere, cwd=tmp_path).stdout
 
 
+@pytest.mark.parametrize(
+    "devices",
+    [["sdm630"], ["sdm120:2", "em340:3"], ["evse-wb:1", "sdm630:2", "pn532"], ["openevse"], ["rdm6300"]],
+    ids=" ".join,
+)
+def test_what_is_printed_is_a_configuration(devices: list[str], tmp_path: Path) -> None:
+    with emulated(tmp_path, *devices):
+        checked = chargepoint("config", "check", "station.yaml", cwd=tmp_path)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        probed = json.loads(chargepoint("hardware", "probe", "--json", cwd=tmp_path).stdout)
+        assert devices[0].partition(":")[0] in [one["driver"] for one in probed["devices"]]
+        assert all(one["problem"] is None for one in probed["devices"])
+
+
 @pytest.mark.campaign
 def test_emulated_faults_are_seen_and_mended(tmp_path: Path) -> None:
     with emulated(tmp_path, "evse-wb:1", "sdm630:2") as devices:
@@ -230,6 +242,25 @@ def test_a_running_station_holds_the_port_and_is_named(tmp_path: Path) -> None:
             station.signal(signal.SIGINT)
             assert station.end() == 0
         assert chargepoint("hardware", "safe-off", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.campaign
+def test_an_end_that_left_a_contactor_closed_says_so(tmp_path: Path) -> None:
+    with emulated(tmp_path, "evse-wb:1", "sdm630:2", "rdm6300") as devices:
+        file = tmp_path / "station.yaml"
+        file.write_text(file.read_text().partition("\n")[2])  # without a URL: at the embedded central system
+        with Program("run", "--config=station.yaml", cwd=tmp_path) as station:
+            station.until("connector 1  Available")
+            assert told(devices, "plug_in compact 20") == "done"
+            station.until("connector 1  Preparing")
+            assert told(devices, "card 100086F444") == "done"
+            station.until("connector 1  Charging")
+            assert told(devices, "fault vanish on") == "done"
+            station.signal(signal.SIGINT)
+            station.until("connector 1 MAY STILL GIVE CURRENT")
+            assert "1 transaction still running" in station.lines[-1]
+            assert station.end() == 0
+        assert status(devices)["closed"]
 
 
 def test_the_drivers_are_listed_with_what_they_need(tmp_path: Path) -> None:

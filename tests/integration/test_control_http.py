@@ -17,7 +17,7 @@ from aiohttp import ClientResponse, ClientSession
 from chargepoint.actions import VERBS
 from chargepoint.cli.control import HttpAddress
 from chargepoint.cli.fleet_control import controlled
-from chargepoint.cli.fleet_run import FleetRun
+from chargepoint.cli.fleet_runs import FleetRun
 from chargepoint.cli.main import main
 from chargepoint.cli.options import ClockChoice
 from chargepoint.config import StationConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from chargepoint.config.reading import parse
 from chargepoint.errors import ConfigError
 from hal.api import EvseInfo
 from hal.clock import SteppedClock
-from hal.mistakes import evse_mistakes, meter_mistakes, reader_mistakes
+from hal.mistakes import Lines, evse_mistakes, meter_mistakes, reader_mistakes
 from hal.registry import ConnectorSpec, prepare_evse, prepare_reader
 
 GOOD = """
@@ -83,13 +84,47 @@ def test_all_mistakes_are_listed_together() -> None:
         ),
         (GOOD.replace("/dev/c", "/dev/b"), "readers[0].port", "the evse of connector 3 is there already"),
         (GOOD.replace("/dev/d", "/dev/a"), "connectors[1].reader.port", "cannot share it"),
+        (
+            GOOD.replace("unit: 4}", "unit: 3}"),
+            "connectors[1].meter.unit",
+            "3 there is the evse of connector 2",
+        ),
+        (GOOD.replace("unit: 9}", "unit: 4}"), "site.meter.unit", "4 there is the meter of connector 2"),
+        (
+            GOOD.replace(
+                "readers:",
+                "  - {evse: {driver: relay, pin: 27, rcd_pin: 17}, meter: {driver: em24, host: b}}\nreaders:",
+            ),
+            "connectors[4].evse.rcd_pin",
+            "17 belongs to the evse of connector 4",
+        ),
     ],
-    ids=["the same unit", "another speed", "a reader at a controller", "a reader on a line"],
+    ids=[
+        "the same unit",
+        "another speed",
+        "a reader at a controller",
+        "a reader on a line",
+        "a meter as its controller",
+        "a site's meter as a connector's",
+        "the same pin",
+    ],
 )
 def test_two_devices_in_one_place_are_refused(text: str, place: str, said: str) -> None:
     (found,) = problems(text)
     assert place in found
     assert said in found
+
+
+def test_a_map_of_ones_own_may_read_the_controller_it_stands_beside(tmp_path: Path) -> None:
+    registers = tmp_path / "own.yaml"
+    registers.write_text(
+        "function: 3\npoints: {power: {addr: 0, type: int32}, energy_import: {addr: 2, type: int32}}\n"
+    )
+    lines, at = Lines(), {"host": "10.0.0.2", "unit": 3}
+    own = {"driver": "modbus", "map": str(registers), **at}
+    assert lines.add("the evse", "evse", {"driver": "evse-wb", **at}) == {}
+    assert lines.add("its meter", "meter", own) == {}
+    assert lines.add("another meter", "meter", {"driver": "sdm630", **at}).keys() == {"unit"}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from chargepoint.cli import main as cli
 from chargepoint.cli.doctor import Doctor, Finding
+from chargepoint.cli.unit import unit
 
 RELAY = """\
 connectors:
@@ -188,6 +189,13 @@ ILLS: dict[str, tuple[dict[str, str | None], str, str, str, str]] = {
         "FAIL",
         "plugged in are /dev/serial/by-id/usb-CH340",
     ),
+    "no pins": (
+        {GPIO.replace("/", "__"): None, "proc__device-tree__model": None},
+        BUS,
+        "gpio outputs",
+        "skip",
+        "no pins",
+    ),
     "no systemd": ({"run__systemd__system__x": None}, BUS, "service", "skip", "systemd"),
 }
 
@@ -259,3 +267,33 @@ def test_a_file_that_cannot_be_read_does_not_end_the_examination(tmp_path: Path)
     os.remove(path)
     path.mkdir()
     assert examined(tmp_path, root)["ftdi latency"].result == "warn"
+
+
+SERVED: dict[str, tuple[str, str, str, str]] = {
+    # /etc/passwd, /etc/group, the result for the groups, what is said
+    "member": ("cp:x:999:999::", "dialout:x:20:cp\n", "ok", "cp, who runs the service, is in dialout"),
+    "primary group": ("cp:x:999:20::", "dialout:x:20:\n", "ok", "is in dialout"),
+    "stranger": ("cp:x:999:999::", "dialout:x:20:pi\n", "FAIL", "sudo usermod -aG dialout cp"),
+    "nobody": ("", "dialout:x:20:cp\n", "FAIL", "sudo useradd --system --groups dialout cp"),
+}
+
+
+@pytest.mark.parametrize("case", SERVED)
+def test_the_groups_that_count_are_those_of_the_service(case: str, tmp_path: Path) -> None:
+    passwd, group, result, said = SERVED[case]
+    text = unit("cp", str(tmp_path / "station.yaml"))
+    root = computer(tmp_path, etc__passwd=passwd, etc__group=group)
+    (root / "etc/systemd/system/chargepoint.service").write_text(text)
+    finding = examined(tmp_path, root)["groups"]
+    assert (finding.result, said in finding.message) == (result, True), finding
+
+
+def test_the_storage_that_counts_is_that_of_the_service(tmp_path: Path) -> None:
+    root = computer(tmp_path)
+    written = root / "etc/systemd/system/chargepoint.service"
+    written.write_text(unit("cp", str(tmp_path / "station.yaml")))
+    kept = root / "var/lib/chargepoint"
+    kept.mkdir(parents=True)
+    assert f"MiB free at {kept}" in examined(tmp_path, root)["storage"].message
+    written.write_text(unit("cp", str(tmp_path / "another.yaml")))
+    assert str(kept) not in examined(tmp_path, root)["storage"].message

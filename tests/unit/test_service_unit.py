@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chargepoint.cli import main as cli
-from chargepoint.cli.unit import NAME, PATH, explained, unit
+from chargepoint.cli.unit import NAME, PATH, Served, explained, served, unit
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +35,15 @@ def test_the_unit_watches_restarts_and_makes_safe() -> None:
     assert "User=pi" in lines
     assert 'ExecStopPost=/opt/chargepoint hardware safe-off --config "/home/pi/my station.yaml"' in lines
     assert not [line for line in lines if line.startswith(("PrivateDevices", "DevicePolicy"))]
+
+
+def test_what_a_unit_runs_can_be_read_from_it() -> None:
+    config = '/home/pi/my "50%" $tation.yaml'
+    assert served(unit("pi", config)) == Served("pi", config, "/var/lib/chargepoint")
+    assert served("ExecStart=/bin/chargepoint run --config /a.yaml\n") == Served("root", "/a.yaml")
+    assert served("ExecStart=/bin/true\n") is None
+    assert served('ExecStart=/bin/chargepoint run --config "/a.yaml\n') is None
+    assert served("Type=notify\n") is None
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")

@@ -97,6 +97,16 @@ def test_the_last_line_says_what_is_left(waiting: int, kept: bool, tail: str) ->
     assert printed == [f"ended in good order after 0 transactions{tail}"]
 
 
+def test_a_contactor_of_which_nobody_knows_is_no_good_end() -> None:
+    printed: list[str] = []
+    words = Words(lambda: NOON, printed.append, frames=False)
+    words.goodbye(0, True, live=[1, 3], running=1)
+    assert printed == [
+        "ended after 0 transactions; 1 transaction still running, kept for the next start; "
+        "connector 1 and connector 3 MAY STILL GIVE CURRENT: chargepoint hardware safe-off"
+    ]
+
+
 class Attempts:
     """Failed connections, and what is said of them at which moment of real time."""
 

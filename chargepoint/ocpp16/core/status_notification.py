@@ -39,12 +39,11 @@ class Report:
 
     def same(self, other: Report | None) -> bool:
         """It says nothing that `other` has not said."""
-        return (
-            other is not None
-            and self.status is other.status
-            and self.fault == other.fault
-            and (self.info == other.info or not self.info)
-        )
+        return other is not None and other.says(self.status, self.fault, self.info)
+
+    def says(self, status: Status, fault: Fault | None, info: str) -> bool:
+        """All of this, or more."""
+        return self.status is status and self.fault == fault and (self.info == info or not info)
 
 
 class Audience(Protocol):
@@ -94,12 +93,19 @@ class StatusReporter:
     # --- local status -------------------------------------------------------------------------------
 
     def current(self, connector_id: int) -> Report:
-        """The true status now."""
-        now = self._connectors.time.clock.now()
+        """The true status now; the last report if it still says so."""
+        last = self.last.get(connector_id)
+        status, fault, info = self._assess(connector_id)
+        if last is not None and last.says(status, fault, info):
+            return last
+        return Report(status, fault, info, self._connectors.time.clock.now())
+
+    def _assess(self, connector_id: int) -> tuple[Status, Fault | None, str]:
+        """Status, fault and info that follow from the facts."""
         if connector_id == 0:
             status = status_of_station(self._connectors)
             fault = gravest(self._connectors.troubles, status)
-            return Report(status, fault, "" if fault is None else fault.info[:50], now)
+            return status, fault, "" if fault is None else fault.info[:50]
         connector = self._connectors[connector_id]
         status = status_of(connector)
         last = self.last.get(connector_id)
@@ -107,13 +113,13 @@ class StatusReporter:
             status = last.status  # the end is one step: how the hardware gets there is no news
         fault = gravest(connector.evse.faults, status)
         info = fault.info if fault is not None else _info(connector)
-        return Report(status, fault, info[:50], now)
+        return status, fault, info[:50]
 
     def refresh(self, connector_id: int) -> None:
         """Facts may have changed: report what follows from them."""
         now = self.current(connector_id)
         last = self.last.get(connector_id)
-        if now.same(last):
+        if now is last:
             return
         steps = [now.status] if last is None else list(path(last.status, now.status)) or [now.status]
         for step in steps:
@@ -138,7 +144,8 @@ class StatusReporter:
     def report_changes(self) -> None:
         """After a reconnection: only what differs from what was acknowledged (OCPP 1.6 §4.9)."""
         for connector_id in range(len(self._connectors.all) + 1):
-            if not self.current(connector_id).same(self._told.get(connector_id)):
+            told = self._told.get(connector_id)
+            if told is None or not told.says(*self._assess(connector_id)):
                 self.send_now(connector_id)
 
     def report_unacknowledged(self) -> None:
@@ -150,20 +157,14 @@ class StatusReporter:
     def send_now(self, connector_id: int) -> None:
         """The true current status at once."""
         self._forget_pending(connector_id)
-        self._send(connector_id, self._true(connector_id))
+        self._send(connector_id, self.current(connector_id))
 
     def triggered(self, connector_id: int) -> None:
         """The true current status at once, accepted or not; the same that waits for the line will do."""
-        report = self._true(connector_id)
+        report = self.current(connector_id)
         if not self._outbox.waits("StatusNotification", self._payload(connector_id, report)):
             self._forget_pending(connector_id)
             self._send(connector_id, report, unregistered=True)
-
-    def _true(self, connector_id: int) -> Report:
-        """The status now, since when it is so."""
-        last = self.last.get(connector_id)
-        current = self.current(connector_id)
-        return last if last is not None and current.same(last) else current
 
     def _consider(self, connector_id: int, report: Report) -> None:
         """Send now, or when it has lasted long enough (OCPP 1.6 §9.1.20)."""

@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chargepoint.config import StationConfig
-from chargepoint.fleet.fleet import COLLECTOR, Fleet
+from chargepoint.fleet.fleet import COLLECTOR, Fleet, fleet_clock
 from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.fleet.plan.plan import Group, Plan
-from hal.clock import WallClock
 from tests.bench.fleet.plain import PlainStation
 from tests.bench.loops import LOOPS, run
 from tests.bench.memory import resident_bytes
@@ -74,10 +73,11 @@ class Ours:
         plan = Plan((group,), 1, ramp)
         self.count = count
         self.statistics = Statistics(Ledger())
+        clock = fleet_clock()
         self.fleet = Fleet(
             plan,
-            clock=WallClock(),
-            wire=WallClock(),
+            clock=clock,
+            wire=clock,
             url=lambda member: url,
             statistics=self.statistics,
             ledger=self.statistics.ledger,

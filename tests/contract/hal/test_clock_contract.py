@@ -11,7 +11,7 @@ import pytest
 from hal.api import Clock
 from hal.clock import BatchedClock, ScaledClock, SteppedClock, WallClock
 
-CLOCKS = ("wall", "scaled", "stepped", "batched")
+CLOCKS = ("wall", "grid", "scaled", "stepped", "batched")
 FACTOR = 60.0
 
 # asyncio's own heap keeps no order among timers of one moment, and the clocks on a loop add none.
@@ -58,6 +58,8 @@ def loop() -> Iterator[HandMovedLoop]:
 def bench(request: pytest.FixtureRequest, loop: HandMovedLoop) -> Bench:
     if request.param == "wall":
         return Bench(WallClock(loop), loop.let_pass)
+    if request.param == "grid":
+        return Bench(WallClock(loop, grid_s=1.0), loop.let_pass)
     if request.param == "scaled":
         return Bench(ScaledClock(FACTOR, 5000.0, loop), lambda seconds: loop.let_pass(seconds / FACTOR))
     stepped = BatchedClock(5000.0) if request.param == "batched" else SteppedClock(5000.0)

@@ -158,7 +158,7 @@ async def refused(b: Bench, problem: str) -> None:
 
 
 async def absent(b: Bench) -> None:
-    await refused(b, "energy None Wh")
+    await refused(b, "tells no energy")
 
 
 async def backwards(b: Bench) -> None:

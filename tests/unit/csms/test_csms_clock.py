@@ -189,3 +189,16 @@ def test_a_stop_lets_the_clock_go_at_once() -> None:
         assert not clock.held
 
     asyncio.run(run())
+
+
+def test_who_has_the_station_hears_at_once_of_what_is_never_answered() -> None:
+    async def story(central: CentralSystem, clock: SteppedClock, station: ClientConnection) -> None:
+        told: list[tuple[str, str]] = []
+        central.on_withheld(lambda cp, message_id: told.append((cp, message_id)))
+        central.set_answer("Heartbeat", silent=True, times=1)
+        await station.send(HEARTBEAT)
+        await station.send(HEARTBEAT.replace('"1"', '"2"'))
+        assert json.loads(await station.recv())[1] == "2"
+        assert told == [("CP", "1")]
+
+    play(story)

@@ -82,6 +82,26 @@ def test_an_answer_that_was_set_is_given() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_cards_of_strangers_are_invalid_where_there_are_strangers(quick: bool) -> None:
+    async def story() -> None:
+        async with (
+            CentralSystem(seed=1, quick=quick, strangers="UNKNOWN") as csms,
+            connect(f"{csms.url}/CP1", subprotocols=[Subprotocol("ocpp1.6")]) as socket,
+        ):
+            statuses = []
+            start = {"connectorId": 1, "meterStart": 0, "timestamp": "2026-03-02T00:00:00Z"}
+            for id_tag in ("UNKNOWN7", "TAG1"):
+                for action, rest in (("Authorize", {}), ("StartTransaction", start)):
+                    await socket.send(
+                        json.dumps([2, f"{action} {id_tag}", action, {"idTag": id_tag, **rest}])
+                    )
+                    statuses.append(json.loads(await socket.recv())[2]["idTagInfo"]["status"])
+            assert statuses == ["Invalid", "Invalid", "Accepted", "Accepted"]
+
+    asyncio.run(story())
+
+
 def test_it_still_calls_stations_and_reacts() -> None:
     async def story() -> None:
         async with CentralSystem(seed=1, quick=True) as csms:

@@ -279,6 +279,22 @@ def test_a_driver_with_a_bug_is_a_fault() -> None:
         assert kinds(rig) == [FaultKind.COMMUNICATION]
 
 
+def test_a_part_that_does_not_answer_is_told_once_a_silence(caplog: pytest.LogCaptureFixture) -> None:
+    with station() as rig:
+        sample = rig.board.sample
+
+        async def silent() -> PilotSample:
+            raise DeviceTimeout("GPIO 22: gone; see docs/gpio-relay.md")
+
+        for _ in range(2):
+            rig.board.sample = silent  # type: ignore[method-assign]  # one board that is silent
+            rig.advance(2.0)
+            rig.board.sample = sample  # type: ignore[method-assign]  # and back
+            rig.advance(2.0)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["controller: board: GPIO 22: gone; see docs/gpio-relay.md"] * 2
+
+
 class ThreadedBoard:
     """A board whose own thread measures; the loop may be busy meanwhile."""
 

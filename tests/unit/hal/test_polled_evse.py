@@ -104,6 +104,18 @@ def test_a_limit_that_is_not_taken_is_a_fault(opens: Opens, make: type[EvseWbEmu
     assert rig.device.offered_a == 0, "a blocking fault stops"
 
 
+def test_a_limit_that_is_never_taken_is_told_once(opens: Opens, caplog: pytest.LogCaptureFixture) -> None:
+    rig = opens(EvseWbEmulator)
+    charge(rig)
+    rig.device.deaf = True
+    rig.evse.permit(Limit(7.0))
+    rig.wait_for(lambda: bool(rig.evse.faults), 5.0)
+    for _ in range(5):
+        rig.soon()
+    told = [line.rpartition(": ")[2] for line in caplog.messages]
+    assert told == ["wrote [7] at 1000, reads back [10]", "wrote [0] at 1000, reads back [10]"]
+
+
 @both
 def test_a_restart_of_the_controller_is_corrected(opens: Opens, make: type[EvseWbEmulator]) -> None:
     rig = opens(make)

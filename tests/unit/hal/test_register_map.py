@@ -153,7 +153,7 @@ def test_a_map_of_ones_own(tmp_path: Path) -> None:
         ("\x00", "mine.yaml: "),
         ("- 1", "a register map: a mapping"),
         ("function: [", "mine.yaml:1: "),
-        (SMALLEST + "function: 4\n", "duplicate key"),
+        (SMALLEST + "function: 4\n", 'duplicate key "function"; correct it'),
         ("points: {power: {addr: 5, type: int16}}", "function: missing; there are 3, 4"),
         ("function: 5\npoints: {power: {addr: 5, type: int16}}", "function: 5; there are 3, 4"),
         ("function: 3", "points: missing"),

@@ -20,7 +20,7 @@ from hal.simulated.vehicle import (
 )
 
 FAST = EvseInfo(current="dc", max_current_a=500.0, max_power_w=350_000.0)
-PROMISED = {"compact", "city", "family", "long-range", "van", "plug-in-hybrid"}
+PROMISED = {"compact", "city", "family", "long-range", "van", "plug-in-hybrid", "bus", "truck"}
 
 
 def charging(
@@ -70,6 +70,8 @@ def test_every_shipped_kind_loads_and_is_shared(name: str) -> None:
         ("supermini", 32.0),
         ("family", 26.5),
         ("sports", 19.0),
+        ("bus", 118.0),
+        ("truck", 69.0),
     ],
 )
 def test_dc_from_10_to_80_percent(name: str, minutes: float) -> None:
