@@ -12,7 +12,7 @@ from demo_picture import FRAME, THEME
 from rich.console import Console
 
 from chargepoint.cli.fleet_lines import Lines
-from chargepoint.cli.fleet_run import FleetRun
+from chargepoint.cli.fleet_runs import FleetRun
 from chargepoint.cli.fleet_view import FleetView
 from chargepoint.cli.options import ClockChoice
 from chargepoint.fleet.plan.planning import plan_of_flags

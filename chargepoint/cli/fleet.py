@@ -73,11 +73,19 @@ def check(files: tuple[Path, ...]) -> int:
 
 
 @fleet.command()
-def schema() -> None:
-    """Print a JSON Schema of a fleet's file, for editors."""
-    from chargepoint.fleet.plan.schema import schema
+@click.option(
+    "--of",
+    type=click.Choice(["fleet", "behaviour", "template"]),
+    default="fleet",
+    help="Which kind of file [a fleet's].",
+)
+def schema(of: str) -> None:
+    """Print a JSON Schema of a fleet's file, or of another, for editors."""
+    from chargepoint.fleet.people.schema import schema as behaviour_schema
+    from chargepoint.fleet.plan.schema import schema, template_schema
 
-    click.echo(json.dumps(schema(), indent=2))
+    made = {"fleet": schema, "behaviour": behaviour_schema, "template": template_schema}[of]()
+    click.echo(json.dumps(made, indent=2))
 
 
 @fleet.command()

@@ -10,6 +10,9 @@ from chargepoint.fleet.measures.snapshot import Snapshot
 LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 5.0
 
+TOLD_AGAIN = 3
+"""A trouble is told again when so many times as many stations have it: the first look may see one of many."""
+
 
 class Troubled(Protocol):
     """A fleet as far as its figures do not say it."""
@@ -23,7 +26,7 @@ class Troubled(Protocol):
 
 
 class Lines:
-    """For a person or a log: a line of figures every few seconds, events, and troubles when they change."""
+    """For a person or a log: figures every few seconds, events, and troubles when they begin or spread."""
 
     def __init__(self, fleet: Troubled, write: Callable[[str], None], every_s: float = LINE_EVERY_S) -> None:
         self._fleet = fleet
@@ -31,7 +34,7 @@ class Lines:
         self._every_s = every_s
         self._next_s = 0.0
         self._told_at = -1.0
-        self._kinds: list[str] = []
+        self._troubles: dict[str, int] = {}  # how many stations had each when it was told
 
     def __call__(self, snapshot: Snapshot) -> None:
         self._told_at, notes = unheard(snapshot, self._told_at)
@@ -42,18 +45,19 @@ class Lines:
         # Often at first, when somebody waits for a sign of life.
         self._next_s = snapshot.at_s + min(self._every_s, max(LOOK_EVERY_S, snapshot.at_s) - 0.1)
         self._write(progress(snapshot, self._fleet.ramp_behind_s))
-        troubles = self._fleet.troubles()
-        kinds = [line.partition("(")[2] for line in troubles]
-        if kinds != self._kinds:
-            self._kinds = kinds
-            for line in troubles:
+        told, self._troubles = self._troubles, {}
+        for line in self._fleet.troubles():
+            count, kind = int(line.partition(" ")[0]), line.partition("(")[2]
+            news = kind not in told or count >= TOLD_AGAIN * told[kind]
+            self._troubles[kind] = count if news else told[kind]
+            if news:
                 self._write(line)
 
 
 def progress(snapshot: Snapshot, behind_s: float = 0.0) -> str:
     """One line of figures."""
     parts = [
-        span(snapshot.at_s),
+        _moment(snapshot.at_s, snapshot.station_s),
         f"{snapshot.started}/{snapshot.planned} started",
         f"{snapshot.connected} connected",
         f"{snapshot.booted} booted",
@@ -62,8 +66,6 @@ def progress(snapshot: Snapshot, behind_s: float = 0.0) -> str:
         f"{snapshot.sent_per_s:.0f} msg/s",
         f"{snapshot.failed} errors",
     ]
-    if abs(snapshot.station_s - snapshot.at_s) > 5:
-        parts.insert(1, f"station time +{span(snapshot.station_s)}")
     if behind_s > 2:
         why = "" if snapshot.bottleneck else ": the central system takes its time with connections"
         parts.append(f"the ramp is {span(behind_s)} behind{why}")
@@ -76,8 +78,14 @@ def unheard(snapshot: Snapshot, told_at: float) -> tuple[float, list[str]]:
     """Up to when events have been told now, and those later than `told_at`, a line each."""
     later = [event for event in snapshot.events if event.at_s > told_at]
     return max([told_at, *(event.at_s for event in later)]), [
-        f"{span(event.at_s)}  {event.what}" for event in later
+        f"{_moment(event.at_s, event.station_s)}  {event.what}" for event in later
     ]
+
+
+def _moment(at_s: float, station_s: float) -> str:
+    """Since the start, and on the stations' clock where that is another time."""
+    apart = abs(station_s - at_s) > 5
+    return f"{span(at_s)}  station time +{span(station_s)}" if apart else span(at_s)
 
 
 def span(seconds: float) -> str:

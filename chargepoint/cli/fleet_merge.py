@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from chargepoint.cli.fleet_outputs import CriterionType
+from chargepoint.cli.fleet_outputs import CriterionType, Outputs
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.verdict.criterion import Criterion
-from chargepoint.fleet.verdict.junit import junit
 from chargepoint.fleet.verdict.merging import merged
-from chargepoint.fleet.verdict.verdict import judge
 
 
 @click.command()
@@ -28,12 +26,22 @@ from chargepoint.fleet.verdict.verdict import judge
 @click.option(
     "--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML."
 )
-def fleet_merge(files: tuple[Path, ...], criteria: tuple[Criterion, ...], junit_file: Path | None) -> int:
-    """Judge the shards of one fleet together.
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write an HTML report with plots over time.",
+)
+def fleet_merge(
+    files: tuple[Path, ...], criteria: tuple[Criterion, ...], junit_file: Path | None, report: Path | None
+) -> int:
+    """Judge the shards of one fleet together, and draw them as one.
 
     FILES are what each `chargepoint fleet run --shard I/N --json FILE` wrote. Exit code 0; 1 if a --fail-if
     is so, no station was ever accepted or some could not be made; 2 if a file is not one of these.
     """
+    outputs = Outputs(criteria, junit=junit_file, report=report)
+    outputs.check()
     outcome = merged({str(path): _read(path) for path in files})
     shards = sorted(simulator.shard for simulator in outcome.snapshot.simulators)
     totals = outcome.ledger.totals()
@@ -42,12 +50,8 @@ def fleet_merge(files: tuple[Path, ...], criteria: tuple[Criterion, ...], junit_
         f"{outcome.accepted} accepted; {totals.made} transactions, {totals.lost} lost, "
         f"{totals.doubled} doubled; {outcome.snapshot.sent} messages, {outcome.snapshot.failed} failed."
     )
-    verdict = judge(criteria, outcome)
-    for line in verdict.lines():
-        click.echo(line)
-    if junit_file is not None:
-        junit_file.write_bytes(junit(outcome, verdict))
-    return verdict.exit_code if outcome.accepted and not outcome.skipped else 1
+    code = outputs.finish(outcome)
+    return code if outcome.accepted and not outcome.skipped else 1
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -15,16 +15,13 @@ from chargepoint.cli.options import ClockChoice, unwritable
 from chargepoint.cli.running import say
 from chargepoint.cli.tables import printable
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.statistics import write_csv
 from chargepoint.fleet.verdict.criterion import Criterion, parse
 from chargepoint.fleet.verdict.junit import junit
 from chargepoint.fleet.verdict.outcome import Outcome
 from chargepoint.fleet.verdict.plots import REMEDY, available
 from chargepoint.fleet.verdict.verdict import Verdict, judge
-
-if TYPE_CHECKING:
-    from chargepoint.cli.fleet_run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -55,12 +52,12 @@ class Outputs:
     csv: Path | None = None
     report: Path | None = None
 
-    def check(self, clock: ClockChoice) -> None:
+    def check(self, clock: ClockChoice | None = None) -> None:
         """Raise `ConfigError` for what would only fail when the run is over."""
         problems = [
             f"--fail-if {one.text!r}: on a stepped clock the simulator is never late; leave it out"
             for one in self.criteria
-            if one.metric.real_time and clock.kind == "stepped"
+            if one.metric.real_time and clock is not None and clock.kind == "stepped"
         ]
         if self.report is not None and not available():
             problems.append(f"--report needs matplotlib: {REMEDY}")
@@ -122,23 +119,45 @@ class Outputs:
         return [(path, write) for path, write in wanted if path is not None]
 
 
-def outcome_of(run: Run[Any], snapshot: Snapshot) -> Outcome:
-    """What is left of a run, `snapshot` its last moment."""
-    choice = run.clock_choice
-    return Outcome(
-        plan=run.plan,
-        snapshot=snapshot,
-        before_end=run.fleet.before_end,
-        ledger=run.ledger,
-        rows=list(run.timeline),
-        accepted=run.fleet.accepted,
-        skipped=run.fleet.skipped,
-        complaints=run.fleet.complaints,
-        clock=f"x{choice.factor:g}" if choice.kind == "scaled" else choice.kind,
-        start=run.start,
-        for_s=run.for_s,
-        began_at=time.time() - snapshot.at_s,
-    )
+def _why(ledger: Ledger) -> str:
+    causes = Counter(entry.note for entry in ledger.missing() if entry.note)
+    told = "; ".join(f"{count} x {cause}" for cause, count in causes.most_common(3))
+    return f" ({told})" if told else ""
+
+
+_HEADS = ("sent", "p50", "p95", "p99", "max")
+
+
+def summary(outcome: Outcome) -> list[str]:
+    """What became of it, for a person."""
+    snapshot, totals = outcome.snapshot, outcome.ledger.totals()
+    lines = [
+        f"{snapshot.planned} stations planned, {snapshot.started} started, {outcome.accepted} "
+        "accepted by the central system.",
+        f"{totals.made} transactions: {totals.delivered} ended and acknowledged, {totals.missing} not "
+        f"(wholly) acknowledged{_why(outcome.ledger)}, {totals.doubled} doubled"
+        + (f", {totals.lost_with_worker} lost with a worker." if totals.lost_with_worker else "."),
+        f"{snapshot.sent} messages sent, {snapshot.failed} failed"
+        + "".join(f", {count} x {kind}" for kind, count in snapshot.errors.most_common(5))
+        + f"; {snapshot.received} received; {snapshot.reconnects} reconnects.",
+    ]
+    if failures := snapshot.connect_failures:
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in failures.most_common(5))
+        lines.append(f"{failures.total()} attempts to connect failed: {kinds}.")
+    if snapshot.actions:
+        lines.append("  " + f"{'round trip, ms':<32}" + "".join(f"{head:>9}" for head in _HEADS))
+    for action, figures in sorted(snapshot.actions.items()):
+        times = (figures.p50_s, figures.p95_s, figures.p99_s, figures.max_s)
+        lines.append(f"  {action:<32}{figures.sent:>9}" + "".join(f"{time * 1000:>9.1f}" for time in times))
+    lines += [f"{count} x left out: {problem}" for problem, count in outcome.skipped.most_common()]
+    lines += [f"{count} x {text}" for text, count in outcome.complaints.most_common(10)]
+    if snapshot.was_bottleneck:
+        lines.append("The simulator itself could not keep up: the times above are in part its own.")
+    if snapshot.released_holds:
+        lines.append(
+            f"The clock went on {snapshot.released_holds} times without an answer: not reproducible."
+        )
+    return lines
 
 
 def output_options(command: Command) -> Command:

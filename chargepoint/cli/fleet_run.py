@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any
 
 import click
 
 from chargepoint.cli.control import ControlType, HttpAddress, token_for, token_options
 from chargepoint.cli.fleet_control import controlled
-from chargepoint.cli.fleet_lines import LOOK_EVERY_S
-from chargepoint.cli.fleet_outputs import Outputs, outcome_of, output_options
+from chargepoint.cli.fleet_outputs import Outputs, output_options, summary
 from chargepoint.cli.fleet_processes import Processes, processes_options
+from chargepoint.cli.fleet_runs import ClusterRun, FleetRun, Run, check_descriptors
 from chargepoint.cli.fleet_watching import Watching, watching_options
 from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
-from chargepoint.cli.running import LINGER_S, run_async, say
-from chargepoint.csms.central_system import CentralSystem
-from chargepoint.errors import ConfigError
-from chargepoint.fleet.cluster.shard import shard_fleet
-from chargepoint.fleet.descriptors import needed, provide
-from chargepoint.fleet.fleet import Fleet
-from chargepoint.fleet.measures.ledger import Ledger
-from chargepoint.fleet.measures.snapshot import Snapshot
-from chargepoint.fleet.measures.timeline import Timeline
+from chargepoint.cli.running import run_async
 from chargepoint.fleet.plan.plan import Plan
-from hal.api import Clock
-from hal.clock import BatchedClock, ScaledClock, WallClock
-
-if TYPE_CHECKING:
-    from chargepoint.fleet.cluster.cluster import ClusterFleet
-
-METER_VALUES_KEPT = 5
-"""Per transaction, by the embedded central system of a fleet: nobody looks at them."""
 
 EPILOG = """\
 \b
@@ -48,182 +29,6 @@ Examples:
   chargepoint fleet run --count 1000 --behaviour morning-rush --clock stepped \\
       --start 2026-03-02T05:00:00Z --for 6h
 """
-
-Viewer = Callable[[Snapshot], None]
-"""Is shown the fleet once a second, and once more when it has ended. What it raises ends the run."""
-
-SomeFleet = TypeVar("SomeFleet", Fleet, "ClusterFleet")
-
-Ending = Callable[["Run[Any]", Snapshot], int]
-"""Is told when a run is over, with `statistics`, `ledger` and `timeline` of the run; gives an exit code."""
-
-
-class Run(Generic[SomeFleet]):
-    """A fleet with its clock, the embedded central system if it needs one, and its viewers."""
-
-    fleet: SomeFleet
-
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        clock: ClockChoice,
-        start: float | None = None,
-        for_s: float | None = None,
-        linger_s: float | None = None,
-    ) -> None:
-        self.plan = plan
-        self.embedded = any(not group.urls for group in plan.groups)
-        linger_s = (0.0 if self.embedded else LINGER_S) if linger_s is None else linger_s
-        self.clock = _clock(clock, start, linger_s)
-        self.clock_choice = clock
-        self.start = start
-        self.for_s = for_s
-        self.csms: CentralSystem | None = None
-        if self.embedded:
-            self.csms = CentralSystem(
-                seed=plan.seed,
-                clock=self.clock,
-                ping_interval_s=None,
-                meter_values_kept=METER_VALUES_KEPT,
-                quick=True,
-            )
-        self.timeline = Timeline()
-        self.viewers: list[Viewer] = [self.timeline.add]
-        self.endings: list[Ending] = []
-
-    @property
-    def ledger(self) -> Ledger:
-        """Every transaction; of several processes when they have ended."""
-        return self.fleet.ledger
-
-    def url(self) -> str:
-        """Where stations connect that have no central system of their own."""
-        return "" if self.csms is None else self.csms.url
-
-    async def run(self) -> Snapshot:
-        """From the first start to the last closed link; the last moment."""
-        if self.csms is not None:
-            await self.csms.start()
-        looking = asyncio.ensure_future(self._look())
-        looking.add_done_callback(lambda _: self.fleet.stop())
-        try:
-            await self.fleet.run(self.for_s)
-        finally:
-            if self.csms is not None:
-                await self.csms.stop()
-            if not looking.done():
-                looking.cancel()
-        if not looking.cancelled() and looking.done():
-            looking.result()
-        snapshot = self.fleet.snapshot()
-        self._show(snapshot)
-        return snapshot
-
-    async def _look(self) -> None:
-        while True:
-            self._show(self.fleet.snapshot())
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    def _show(self, snapshot: Snapshot) -> None:
-        for viewer in self.viewers:
-            viewer(snapshot)
-
-
-class FleetRun(Run[Fleet]):
-    """A fleet in this process, or one shard of it."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        clock: ClockChoice,
-        start: float | None = None,
-        for_s: float | None = None,
-        linger_s: float | None = None,
-        shard: int = 0,
-        shards: int = 1,
-    ) -> None:
-        super().__init__(plan, clock=clock, start=start, for_s=for_s, linger_s=linger_s)
-        self.fleet = shard_fleet(
-            plan, clock=self.clock, url=self.url, shard=shard, shards=shards, real_time=start is not None
-        )
-        self.statistics = self.fleet.statistics
-
-
-class ClusterRun(Run["ClusterFleet"]):
-    """A fleet in many processes."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        clock: ClockChoice,
-        processes: Processes,
-        start: float | None = None,
-        for_s: float | None = None,
-    ) -> None:
-        super().__init__(plan, clock=clock, start=start, for_s=for_s)
-        self.fleet = processes.cluster(plan, clock, start, self.url)
-
-
-def _clock(choice: ClockChoice, start: float | None, linger_s: float) -> Clock:
-    if choice.kind == "stepped":
-        return BatchedClock(time.time() if start is None else start, linger_s)
-    if choice.kind == "scaled":
-        return ScaledClock(choice.factor, start)
-    return WallClock()
-
-
-def check_descriptors(run: Run[Any], force: bool) -> None:
-    """Enough of them for all links, or a `ConfigError`; with `force` a warning."""
-    groups = run.plan.groups
-    databases = sum(group.count for group in groups if group.config.storage is not None)
-    if isinstance(run, FleetRun):
-        count = needed(run.fleet.planned, embedded=run.embedded, databases=databases)
-    else:  # each worker looks after its own
-        count = needed(run.plan.count if run.embedded else 0)
-    problem = provide(count)
-    if problem is None:
-        return
-    if not force:
-        raise ConfigError([f"{problem}; or start fewer stations, or --force to see how many fit"])
-    say(f"warning: {problem}")
-
-
-def _why(ledger: Ledger) -> str:
-    causes = Counter(entry.note for entry in ledger.missing() if entry.note)
-    told = "; ".join(f"{count} x {cause}" for cause, count in causes.most_common(3))
-    return f" ({told})" if told else ""
-
-
-def summary(run: Run[Any], snapshot: Snapshot) -> list[str]:
-    """What became of it, for a person."""
-    totals = run.ledger.totals()
-    lines = [
-        f"{snapshot.planned} stations planned, {snapshot.started} started, {run.fleet.accepted} "
-        "accepted by the central system.",
-        f"{totals.made} transactions: {totals.delivered} ended and acknowledged, {totals.missing} not "
-        f"(wholly) acknowledged{_why(run.ledger)}, {totals.doubled} doubled.",
-        f"{snapshot.sent} messages sent, {snapshot.failed} failed"
-        + "".join(f", {count} x {kind}" for kind, count in snapshot.errors.most_common(5))
-        + f"; {snapshot.received} received; {snapshot.reconnects} reconnects.",
-    ]
-    for action, figures in sorted(snapshot.actions.items()):
-        lines.append(
-            f"  {action:<30} {figures.sent:>9}  p50 {figures.p50_s * 1000:7.1f} ms  "
-            f"p95 {figures.p95_s * 1000:7.1f} ms  p99 {figures.p99_s * 1000:7.1f} ms  "
-            f"max {figures.max_s * 1000:7.1f} ms"
-        )
-    lines += [f"{count} x left out: {problem}" for problem, count in run.fleet.skipped.most_common()]
-    lines += [f"{count} x {text}" for text, count in run.fleet.complaints.most_common(10)]
-    if snapshot.was_bottleneck:
-        lines.append("The simulator itself could not keep up: the times above are in part its own.")
-    if snapshot.released_holds:
-        lines.append(
-            f"The clock went on {snapshot.released_holds} times without an answer: not reproducible."
-        )
-    return lines
 
 
 @click.command(epilog=EPILOG)
@@ -356,15 +161,12 @@ async def _run(
     if run.embedded:
         click.echo("No --csms given: an embedded central system was started.")
     click.echo(f"{run.fleet.planned} stations, seed {run.plan.seed}.")
-    run.endings += [_said, lambda run, snapshot: outputs.finish(outcome_of(run, snapshot))]
     async with controlled(run.fleet, control, token):
         with watching.watched(run.fleet, run.for_s) as viewer:
             run.viewers.append(viewer)
             snapshot = await run.run()
-    return max(ending(run, snapshot) for ending in run.endings)
-
-
-def _said(run: Run[Any], snapshot: Snapshot) -> int:
-    for line in summary(run, snapshot):
+    outcome = run.outcome(snapshot)
+    for line in summary(outcome):
         click.echo(line)
-    return 0 if run.fleet.accepted and not run.fleet.skipped else 1
+    code = outputs.finish(outcome)
+    return code if outcome.accepted and not outcome.skipped else 1

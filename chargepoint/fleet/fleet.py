@@ -26,7 +26,7 @@ from chargepoint.station import ORDERLY_END_S, Station, assemble
 from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from hal.api import Clock, Timer
-from hal.clock import BatchedClock, SteppedClock
+from hal.clock import BatchedClock, SteppedClock, WallClock
 from hal.simulated.vehicle import Vehicle, vehicle_from
 
 log = logging.getLogger("chargepoint.fleet")
@@ -39,6 +39,12 @@ WAVE_EVERY_S = 0.05
 SMALLEST_WAVE = 50
 COLLECTOR = (10_000, 50, 50)
 """Thresholds of Python's collector: with its own it spends a fifth of a ramp on objects that all stay."""
+
+GRID_S = 0.05
+"""What is due within such a span happens together at its end: one wake-up for all, here and over there."""
+
+FREEZE_EVERY = 250
+"""So many stations of a ramp leave the sight of Python's collector together: it would look at each again."""
 
 MOST_COMPLAINTS = 100
 """Different complaints of stations that are counted apart."""
@@ -115,6 +121,7 @@ class Fleet:
         try:
             await self._run(until_s)
         finally:
+            gc.unfreeze()
             gc.set_threshold(*thresholds)
             self.statistics.close()
 
@@ -233,6 +240,10 @@ class Fleet:
         self._waiting.add(member.identity)
         self._guarded(resident, "it would not start", resident.station.start)
         self._guarded(resident, "its drivers would not come", self._settle_in, resident)
+        if self._ramp.over:
+            gc.unfreeze()  # stations that restart or leave are its business
+        elif len(self.residents) % FREEZE_EVERY == 0:
+            gc.freeze()
 
     def _assemble(self, member: Member) -> Resident | None:
         if member.identity in self.residents:
@@ -434,6 +445,11 @@ class Fleet:
             released_holds=self.clock.released_holds if isinstance(self.clock, BatchedClock) else 0,
             station_s=self.clock.now() - self._began_at,
         )
+
+
+def fleet_clock() -> WallClock:
+    """The clock on which a fleet lives in real time, and its wire too."""
+    return WallClock(grid_s=GRID_S)
 
 
 def _come_back(station: Station) -> None:

@@ -59,8 +59,11 @@ class Ramp:
 
     @property
     def behind_s(self) -> float:
-        """For how long the next member should have been started."""
-        if self._next is None or self._held_at is not None:
+        """For how long the next member has had no room to be started, on the ramp's clock.
+
+        With room it is about to be: a moment late is the simulator's own, and on a fast clock many seconds.
+        """
+        if self._next is None or self._held_at is not None or self._under_way() < MOST_ATTEMPTS:
             return 0.0
         return max(0.0, self._clock.now() - self._due_at(self._next))
 

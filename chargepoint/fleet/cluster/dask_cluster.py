@@ -6,12 +6,14 @@ import importlib.util
 import logging
 import signal
 import tempfile
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.versions import VersionMismatchWarning
 
 from chargepoint.errors import ConfigError
 
@@ -28,9 +30,12 @@ async def connected(workers: int | None, scheduler: str | None) -> AsyncIterator
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said in our own words
     if scheduler is not None:
         try:
-            client: Client = await Client(
-                scheduler, asynchronous=True, timeout=CONNECT_WITHIN_S, set_as_default=False
-            )
+            with warnings.catch_warnings():
+                # A table of all packages that differ; what has to be the same is looked at worker by worker.
+                warnings.simplefilter("ignore", VersionMismatchWarning)
+                client: Client = await Client(
+                    scheduler, asynchronous=True, timeout=CONNECT_WITHIN_S, set_as_default=False
+                )
         except (OSError, TimeoutError, ValueError) as error:
             raise ConfigError([f"no Dask scheduler answers at {scheduler}: {error}"]) from None
         try:

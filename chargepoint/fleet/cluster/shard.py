@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from chargepoint.fleet.fleet import Fleet
+from chargepoint.fleet.fleet import Fleet, fleet_clock
 from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import Snapshot
 from chargepoint.fleet.measures.statistics import Statistics
@@ -84,12 +84,17 @@ class ShardReport:
 def shard_of(text: str | None, environment: Mapping[str, str]) -> tuple[int, int]:
     """Which shard of how many, counted from 0: `2/8` as written, `auto/8` by `JOB_COMPLETION_INDEX`.
 
-    Without `text` both numbers come from the environment if `COMPLETIONS` is there too, else it is the whole
-    fleet. Raises `ValueError`.
+    Without `text` both numbers come from the environment; outside of an Indexed Job it is the whole fleet.
+    Raises `ValueError`, also for a pod that does not know how many there are: each would be the whole fleet.
     """
     if text is None:
-        if INDEX_VARIABLE not in environment or COUNT_VARIABLE not in environment:
+        if INDEX_VARIABLE not in environment:
             return 0, 1
+        if COUNT_VARIABLE not in environment:
+            raise ValueError(
+                f"is not set in a pod of an Indexed Job ({INDEX_VARIABLE} is): every pod would be the whole "
+                "fleet; set it to the number of pods, or write --shard auto/4, or --shard 0/1 for all of it"
+            )
         text = f"auto/{environment[COUNT_VARIABLE]}"
     found = _SHARD.fullmatch(text.strip())
     if found is None:
@@ -128,7 +133,7 @@ def shard_fleet(
     return Fleet(
         plan,
         clock=clock,
-        wire=WallClock(),
+        wire=clock if isinstance(clock, WallClock) else fleet_clock(),
         url=where,
         statistics=Statistics(ledger, shard=shard),
         ledger=ledger,

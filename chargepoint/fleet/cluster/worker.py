@@ -15,10 +15,11 @@ from distributed import Event, Queue, get_client, get_worker
 from distributed.worker_state_machine import SecedeEvent
 
 from chargepoint.fleet import events
+from chargepoint.fleet.cluster.handover import Outgoing
 from chargepoint.fleet.cluster.lease import Tenancy
 from chargepoint.fleet.cluster.shard import ShardReport, run_shard, shard_fleet, shared
 from chargepoint.fleet.descriptors import needed, provide
-from chargepoint.fleet.fleet import Fleet
+from chargepoint.fleet.fleet import Fleet, fleet_clock
 from chargepoint.fleet.plan.plan import Plan
 from hal.clock import ScaledClock, WallClock
 
@@ -123,7 +124,7 @@ class _Tenant:
 
     async def _run_fleet(self) -> None:
         errand = self.errand
-        clock = WallClock() if errand.factor is None else ScaledClock(errand.factor, errand.start)
+        clock = fleet_clock() if errand.factor is None else ScaledClock(errand.factor, errand.start)
         self.fleet = fleet = shard_fleet(
             errand.plan,
             clock=clock,
@@ -132,6 +133,7 @@ class _Tenant:
             shards=errand.shards,
             real_time=errand.start is not None,
         )
+        self._outgoing = Outgoing(fleet.ledger)
         fleet.on_notice = self._notice
         if (problem := provide(needed(fleet.planned))) is not None:
             self._say(notice=problem)
@@ -163,6 +165,8 @@ class _Tenant:
     async def _put(self, message: dict[str, Any]) -> None:
         with suppress(OSError, TimeoutError):  # CommClosedError is an OSError
             await self._news.put(message)
+            if "ledger" in message:
+                self._outgoing.sent()
 
     def _notice(self, text: str) -> None:
         self._say(notice=text)
@@ -172,7 +176,8 @@ class _Tenant:
 
     def _report(self) -> None:
         if self.fleet is not None and (self._reporting is None or self._reporting.done()):
-            self._reporting = self._say(report=ShardReport.of(self.fleet).to_json())
+            report = ShardReport.of(self.fleet).to_json()
+            self._reporting = self._say(report=report, ledger=self._outgoing.message())
 
     # --- what it hears ------------------------------------------------------------------------------
 

@@ -119,6 +119,24 @@ class Histogram:
         histogram.sum_s, histogram.min_s, histogram.max_s = data["sum_s"], data["min_s"], data["max_s"]
         return histogram
 
+    @property
+    def buckets(self) -> str:
+        """The counts in a few characters: `from_buckets` gives the percentiles back, and nothing exact."""
+        return " ".join(f"{bucket}:{count}" for bucket, count in sorted(self._counts.items()))
+
+    @classmethod
+    def from_buckets(cls, text: str) -> Histogram:
+        """What `buckets` gave; sum and extremes are those of the buckets. Raises `ValueError`."""
+        histogram = cls()
+        for word in text.split():
+            bucket, count = map(int, word.split(":"))
+            histogram._counts[bucket] = count
+            histogram.count += count
+            histogram.sum_s += count * _value(bucket)
+        if histogram._counts:
+            histogram.min_s, histogram.max_s = _value(min(histogram._counts)), _value(max(histogram._counts))
+        return histogram
+
     def since(self, before: Histogram) -> Histogram:
         """What came after `before`, an earlier copy; the extremes are those of the buckets."""
         later = Histogram()

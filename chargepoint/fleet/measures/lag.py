@@ -15,21 +15,34 @@ LATE_S = 0.1
 BUSY_SHARE = 0.95
 """So much of a core leaves no reserve: what comes at once waits for its turn."""
 
+STARVED_SHARE = 0.3
+"""Ready to run and without a core for so much of the time: answers wait for other programs."""
+
 ENTER_AFTER, LEAVE_AFTER = 3, 20
 """Bad looks in a row until the simulator is called the bottleneck, good ones until it no longer is."""
 
-_WEIGHT = 0.2  # of the newest look in the CPU share, which then covers a second or so
+_WEIGHT = 0.2  # of the newest look in the shares, which then cover a second or so
 
 
 class Judgement:
     """The verdict from one look after the other, slow to change (hysteresis)."""
 
-    __slots__ = ("_bad", "_good", "_reason", "bottleneck_s", "cpu_share", "lag_max_s", "lag_s")
+    __slots__ = (
+        "_bad",
+        "_good",
+        "_reason",
+        "bottleneck_s",
+        "cpu_share",
+        "lag_max_s",
+        "lag_s",
+        "starved_share",
+    )
 
     def __init__(self) -> None:
         self.lag_s = 0.0  # the worst of the last looks, fading
         self.lag_max_s = 0.0
         self.cpu_share = 0.0
+        self.starved_share = 0.0  # of the time it was ready to run and had no core
         self.bottleneck_s = 0.0
         self._bad = self._good = 0
         self._reason: str | None = None
@@ -39,10 +52,14 @@ class Judgement:
         """Why latencies measured now are the simulator's own, in words; None: they are not."""
         return self._reason
 
-    def look(self, late_s: float, cpu_s: float, passed_s: float) -> None:
-        """The loop came `late_s` too late; `cpu_s` of CPU time went in the `passed_s` since the last look."""
-        share = cpu_s / passed_s if passed_s > 0 else 0.0
-        self.cpu_share += (share - self.cpu_share) * _WEIGHT
+    def look(self, late_s: float, cpu_s: float, passed_s: float, starved_s: float = 0.0) -> None:
+        """The loop came `late_s` too late; `cpu_s` of CPU time went in the `passed_s` since the last look.
+
+        For `starved_s` of them it was ready to run and other programs had the cores.
+        """
+        if passed_s > 0:
+            self.cpu_share += (cpu_s / passed_s - self.cpu_share) * _WEIGHT
+            self.starved_share += (starved_s / passed_s - self.starved_share) * _WEIGHT
         self.lag_s = max(late_s, self.lag_s * (1 - _WEIGHT))
         self.lag_max_s = max(self.lag_max_s, late_s)
         reason = self._why(late_s)
@@ -60,6 +77,11 @@ class Judgement:
 
     def _why(self, late_s: float) -> str | None:
         busy = f"{self.cpu_share:.0%} of a core in use"
+        if self.starved_share > STARVED_SHARE:
+            return (
+                f"no core is free for it {self.starved_share:.0%} of the time, {busy}: "
+                "too much else runs on this machine"
+            )
         if late_s > LATE_S:
             return f"the event loop is {late_s * 1000:.0f} ms late, {busy}: fewer stations or more processes"
         if self.cpu_share > BUSY_SHARE:
@@ -70,7 +92,7 @@ class Judgement:
 class Lag:
     """Looks four times a second, by one timer for the whole process, from `start` to `close`."""
 
-    __slots__ = ("_cpu_s", "_due", "_handle", "_loop", "judgement", "on_look")
+    __slots__ = ("_cpu_s", "_due", "_handle", "_loop", "_starved_s", "judgement", "on_look")
 
     def __init__(self, on_look: Callable[[], None] | None = None) -> None:
         self.judgement = Judgement()
@@ -78,12 +100,12 @@ class Lag:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._cpu_s = 0.0
+        self._cpu_s = self._starved_s = 0.0
 
     def start(self) -> None:
         """Begin on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._cpu_s = cpu_s()
+        self._cpu_s, self._starved_s = cpu_s(), starved_s()
         self._plan(self._loop.time())
 
     def close(self) -> None:
@@ -99,10 +121,12 @@ class Lag:
 
     def _look(self) -> None:
         assert self._loop is not None
-        now, spent_s = self._loop.time(), cpu_s()
+        now, spent_s, without_s = self._loop.time(), cpu_s(), starved_s()
         late_s = max(now - self._due, 0.0)
-        self.judgement.look(late_s, spent_s - self._cpu_s, EVERY_S + late_s)
-        self._cpu_s = spent_s
+        self.judgement.look(
+            late_s, spent_s - self._cpu_s, EVERY_S + late_s, max(without_s - self._starved_s, 0.0)
+        )
+        self._cpu_s, self._starved_s = spent_s, without_s
         if self.on_look is not None:
             self.on_look()
         self._plan(now)
@@ -112,6 +136,14 @@ def cpu_s() -> float:
     """CPU time of this process, all threads, user and system."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def starved_s() -> float:
+    """For how long this thread was ready to run and had no core; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text("ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def rss_bytes() -> int:

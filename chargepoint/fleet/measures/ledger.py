@@ -19,6 +19,8 @@ MOST_MESSAGES = 20_000
 
 ENDED_FIRST = "the run ended first"
 
+KEPT_BACK = "StopTransaction was kept back by the station, a quirk"
+
 COLUMNS = (
     "station",
     "connector",
@@ -73,16 +75,20 @@ class Entry:
     """The central system accepted the identifier of at least one of these."""
     shared_with: str | None = None
     """Another transaction that the central system gave the same number, as STATION/KEY."""
+    lost_with: str | None = None
+    """The worker whose end cut it off: nobody knows what became of it."""
 
     @property
     def missing(self) -> bool:
         """Made, and its start or end not acknowledged, whatever still may come."""
+        if self.lost_with is not None:
+            return False
         return self.transaction_id is None or (self.stopped_at is not None and not self.delivered)
 
     @property
     def lost(self) -> bool:
-        """A message of it was given up: the central system will never have all of it."""
-        return self.given_up is not None and self.missing
+        """Its worker was lost or a message of it given up: the central system will never have all of it."""
+        return self.lost_with is not None or (self.given_up is not None and self.missing)
 
     @property
     def doubled(self) -> bool:
@@ -91,7 +97,9 @@ class Entry:
 
     @property
     def verdict(self) -> str:
-        """ok, running, missing, doubled or both."""
+        """ok, running, missing, doubled or both, or lost with a worker."""
+        if self.lost_with is not None:
+            return "lost with a worker"
         if self.missing and self.doubled:
             return "missing and doubled"
         if self.missing:
@@ -114,6 +122,8 @@ class Entry:
             notes.append(ENDED_FIRST)
         if self.shared_with is not None:
             notes.append(f"same id as {self.shared_with}")
+        if self.lost_with is not None:
+            notes.append(f"worker {self.lost_with} was lost")
         return "; ".join(notes)
 
     def row(self) -> list[Any]:
@@ -133,6 +143,9 @@ class Totals:
     delivered: int = 0
     missing: int = 0
     lost: int = 0
+    """Given up, lost with a worker, or missing when the run was over."""
+    lost_with_worker: int = 0
+    """Those of them whose worker was lost; none of these is missing."""
     doubled: int = 0
 
 
@@ -149,9 +162,12 @@ class Ledger:
     most_kept: int = MOST_KEPT
     most_messages: int = MOST_MESSAGES
     leaves: Callable[[Entry], None] | None = None
+    touched: dict[int, Entry] | None = None
+    """What changed since somebody emptied it, by `id`; None: nobody wants to know."""
     _entries: OrderedDict[tuple[str, str], Entry] = field(default_factory=OrderedDict)
     _by_id: dict[tuple[str, int], Entry] = field(default_factory=dict)
     _by_message: OrderedDict[str, Entry] = field(default_factory=OrderedDict)
+    _kept_back: set[str] = field(default_factory=set)  # StopTransactions on no way to the central system
     finished: bool = False
     """The run is over: what is missing now is lost."""
     _totals: Totals = field(default_factory=Totals)
@@ -164,6 +180,8 @@ class Ledger:
         if phase == "started":
             self._begin_life(station, transaction.key)
         entry = self._entry(station, transaction)
+        if phase == "delivered" and entry.given_up == KEPT_BACK:
+            return  # its station only thinks so
         _count(self._totals, entry, -1)
         entry.started_at = transaction.started_at  # the time may have been corrected since
         if phase == "stopped":
@@ -175,6 +193,7 @@ class Ledger:
         if not (phase == "confirmed" and entry.stopped_at is not None):
             entry.phase = phase
         _count(self._totals, entry)
+        self._touch(entry)
         if phase == "delivered":
             self._make_room()
 
@@ -185,7 +204,14 @@ class Ledger:
         entry = self._entries.get((station, record.transaction_key))
         if entry is None:
             return
+        self._touch(entry)
         attempts = max(len(record.ids or ()), 1)
+        if record.kind == "stop" and record.ids and record.ids[-1] in self._kept_back:
+            self._kept_back.remove(record.ids[-1])
+            _count(self._totals, entry, -1)
+            entry.given_up = KEPT_BACK
+            _count(self._totals, entry)
+            return
         if record.kind == "stop":
             entry.stop_attempts = attempts
             return
@@ -200,7 +226,12 @@ class Ledger:
         """A further answer to a start that was acknowledged already; of another message it is ignored."""
         entry = self._by_message.get(message_id)
         if entry is not None:
+            self._touch(entry)
             self._acknowledged(entry, answer)
+
+    def kept_back(self, message_id: str) -> None:
+        """A StopTransaction does not leave its station, which will be told that it did."""
+        self._kept_back.add(message_id)
 
     def given_up(self, station: str, record: Record, code: str) -> None:
         """The central system refused a record as often as allowed."""
@@ -211,6 +242,7 @@ class Ledger:
         _count(self._totals, entry, -1)
         entry.given_up = f"{action} was given up: {code}"
         _count(self._totals, entry)
+        self._touch(entry)
 
     def finish(self) -> None:
         """The run is over: what is missing and was not given up had no time left."""
@@ -221,11 +253,19 @@ class Ledger:
             gave_up = entry.given_up or ""
             entry.ended_first = not gave_up or (owes_end and gave_up.startswith("StartTransaction"))
 
+    def _touch(self, entry: Entry) -> None:
+        if self.touched is not None:
+            self.touched[id(entry)] = entry
+
     def _begin_life(self, station: str, key: str) -> None:
         """A station that came back with an empty memory uses its names of transactions again."""
         old = self._entries.pop((station, key), None)
         if old is not None:
             self._keep_apart(old)
+            if self.touched is not None:
+                # Behind all others, next to the one that takes its name.
+                self.touched.pop(id(old), None)
+                self._touch(old)
 
     def _keep_apart(self, entry: Entry) -> None:
         lives = 1
@@ -245,6 +285,7 @@ class Ledger:
                 transaction.id_tag,
                 transaction.started_at,
                 transaction.meter_start_wh,
+                transaction_id=transaction.csms_id,  # of one that began before this process
             )
             _count(self._totals, entry)
         return entry
@@ -276,6 +317,7 @@ class Ledger:
             _count(self._totals, one, -1)
             one.shared_with = one.shared_with or f"{other.station}/{other.key}"
             _count(self._totals, one)
+            self._touch(one)
 
     def _make_room(self) -> None:
         if len(self._entries) <= self.most_kept:
@@ -288,6 +330,8 @@ class Ledger:
             number = ("" if self.one_numbering else entry.station, entry.transaction_id or 0)
             if self._by_id.get(number) is entry:
                 del self._by_id[number]
+            if self.touched is not None:
+                self.touched.pop(id(entry), None)
             if self.leaves is not None:
                 self.leaves(entry)
 
@@ -312,7 +356,7 @@ class Ledger:
         """Counted over all there ever were, as it happens: it may be asked at any time."""
         totals = replace(self._totals)
         if self.finished:
-            totals.lost = totals.missing
+            totals.lost = totals.missing + totals.lost_with_worker
         return totals
 
     def write_csv(self, file: TextIO) -> None:
@@ -360,4 +404,5 @@ def _count(totals: Totals, entry: Entry, by: int = 1) -> None:
     totals.delivered += by * entry.delivered
     totals.missing += by * entry.missing
     totals.lost += by * entry.lost
+    totals.lost_with_worker += by * (entry.lost_with is not None)
     totals.doubled += by * entry.doubled

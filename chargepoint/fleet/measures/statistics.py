@@ -101,6 +101,13 @@ class Statistics:
             figures = self.actions[action] = ActionFigures()
         figures.sent += 1
 
+    def kept_back(self, action: str, message_id: str) -> None:
+        """It did not, by a bad habit of its station."""
+        self.sent -= 1
+        self.actions[action].sent -= 1
+        if action == "StopTransaction":
+            self.ledger.kept_back(message_id)
+
     def answered(self, action: str, waited_s: float, took_s: float, problem: str | None) -> None:
         """It was answered, or will not be any more."""
         figures = self.actions.get(action)

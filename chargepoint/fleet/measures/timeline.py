@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,16 @@ class Row:
     """The highest of this time."""
     bottleneck: bool
     """At some time of it."""
-    latency: Histogram
+    actions: dict[str, Histogram]
+    """Of those that were answered."""
+
+    @property
+    def latency(self) -> Histogram:
+        """Of all actions together."""
+        whole = Histogram()
+        for histogram in self.actions.values():
+            whole.add(histogram)
+        return whole
 
     @property
     def sent_per_s(self) -> float:
@@ -53,8 +62,9 @@ class Row:
 
     def joined(self, later: Row) -> Row:
         """This row and the one after it as one."""
-        latency = self.latency.copy()
-        latency.add(later.latency)
+        actions = {action: histogram.copy() for action, histogram in self.actions.items()}
+        for action, histogram in later.actions.items():
+            actions.setdefault(action, Histogram()).add(histogram)
         values = {name: getattr(later, name) for name in Row.__slots__}
         for name in _COUNTS:
             values[name] += getattr(self, name)
@@ -65,22 +75,42 @@ class Row:
                 "over_s": self.over_s + later.over_s,
                 "lag_s": max(self.lag_s, later.lag_s),
                 "bottleneck": self.bottleneck or later.bottleneck,
-                "latency": latency,
+                "actions": actions,
             }
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, percentiles instead of the histogram."""
-        p50, p95, p99 = self.latency.percentiles((50, 95, 99))
-        plain = {name: getattr(self, name) for name in Row.__slots__ if name != "latency"}
+        """Plain values; the percentiles are for readers, `from_json` does without."""
+        latency = self.latency
+        p50, p95, p99 = latency.percentiles((50, 95, 99))
+        plain = {name: getattr(self, name) for name in Row.__slots__ if name != "actions"}
         return plain | {
             "sent_per_s": self.sent_per_s,
             "failed_per_s": self.failed_per_s,
             "p50_s": p50,
             "p95_s": p95,
             "p99_s": p99,
-            "max_s": self.latency.max_s,
+            "max_s": latency.max_s,
+            "actions": {
+                action: {
+                    "count": histogram.count,
+                    "p50_s": histogram.percentile(50),
+                    "p95_s": histogram.percentile(95),
+                    "buckets": histogram.buckets,
+                }
+                for action, histogram in self.actions.items()
+            },
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Row:
+        """What `to_json` gave, but for what is less than a bucket."""
+        values = {name: data[name] for name in cls.__slots__ if name != "actions"}
+        actions = data.get("actions", {})
+        return cls(
+            **values,
+            actions={action: Histogram.from_buckets(of["buckets"]) for action, of in actions.items()},
+        )
 
 
 _COUNTS = ("sent", "received", "failed", "reconnects", "connect_failures")
@@ -150,5 +180,13 @@ def _between(before: Snapshot, after: Snapshot) -> Row:
         rss_bytes=after.rss_bytes,
         lag_s=after.lag_s,
         bottleneck=after.bottleneck is not None,
-        latency=after.overall.waited.since(before.overall.waited),
+        actions=dict(_answered(before, after)),
     )
+
+
+def _answered(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, Histogram]]:
+    for action, figures in after.actions.items():
+        earlier = before.actions.get(action)
+        since = figures.waited if earlier is None else figures.waited.since(earlier.waited)
+        if since.count:
+            yield action, since

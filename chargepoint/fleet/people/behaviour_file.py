@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from chargepoint import durations
 from chargepoint.config.reading import bind
@@ -46,9 +46,24 @@ def _moment(value: Any) -> Any:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Length = Annotated[float, Field(ge=0), BeforeValidator(_seconds), Expected(durations.EXPECTED)]
+Length = Annotated[
+    float,
+    Field(ge=0),
+    BeforeValidator(_seconds),
+    Expected(durations.EXPECTED),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "minimum": 0,
+            "pattern": r"^([0-9]+(\.[0-9]+)?([mM][sS]|[smhdwSMHDW])?)+$",
+        }
+    ),
+]
 Moment = Annotated[
-    float | None, BeforeValidator(_moment), Expected("a day and a time such as tue 07:30, or null")
+    float | None,
+    BeforeValidator(_moment),
+    Expected("a day and a time such as tue 07:30, or null"),
+    WithJsonSchema({"type": ["string", "null"], "pattern": "^[A-Za-z]{3} ([01][0-9]|2[0-3]):[0-5][0-9]$"}),
 ]
 Weights = dict[str, Any]  # numbers; checked by `_check_weights`, whose words are better
 
@@ -184,7 +199,7 @@ class Drivers(Section):
     queue_for: Span = Field(default=Span(median=600.0, spread=2.0), description="How long they would wait.")
     vehicles: Weights = Field(
         default={},
-        description="What they drive, with weights; empty: all kinds alike. Of the fleet's file "
+        description="What they drive, with weights; empty: all kinds of car alike. Of the fleet's file "
         "the group's vehicles count instead.",
     )
 

@@ -14,6 +14,9 @@ from chargepoint.fleet.plan.plan import Group, Member
 from hal.simulated.vehicle import Vehicle, load_vehicle, vehicle_names
 
 MONTH_S = 30 * DAY_S
+HEAVY_WH = 200_000.0
+"""A vehicle with such a battery is a bus or a lorry: of its own accord it comes to DC outlets alone."""
+
 POOL = 8
 """So many drivers share a station whose group names no cards."""
 
@@ -66,12 +69,13 @@ class Scene:
         self.seed = seed
         self.tally = tally
         self._group = group
-        kinds = site.config.drivers.vehicles or dict.fromkeys(vehicle_names(), 1.0)
-        every = [(load_vehicle(kind), weight) for kind, weight in kinds.items()]
-        cars = Weighted(group.vehicles or every)
-        self._cars = cars or Weighted(every)
+        kinds = site.config.drivers.vehicles
+        every = [(load_vehicle(kind), weight) for kind, weight in kinds.items()] or _all_cars()
+        come = (Weighted(group.vehicles) or Weighted(every)).shares
+        light = ((car, share) for car, share in come if car.battery_wh < HEAVY_WH)
+        self._cars = Weighted(group.vehicles) or Weighted(light) or Weighted(_all_cars())
         # What cannot charge at a DC outlet does not come to one.
-        dc_cars = Weighted((car, share) for car, share in self._cars.shares if car.dc_max_power_w)
+        dc_cars = Weighted((car, share) for car, share in come if car.dc_max_power_w)
         self._dc_cars = dc_cars or Weighted((car, share) for car, share in _all_cars() if car.dc_max_power_w)
 
     def draw(self, member: Member, purpose: str, n: int) -> float:
@@ -100,4 +104,5 @@ def _aiming(car: Vehicle, target: float) -> Vehicle:
 
 @lru_cache(maxsize=1)
 def _all_cars() -> tuple[tuple[Vehicle, float], ...]:
-    return tuple((load_vehicle(name), 1.0) for name in vehicle_names())
+    every = (load_vehicle(name) for name in vehicle_names())
+    return tuple((vehicle, 1.0) for vehicle in every if vehicle.battery_wh < HEAVY_WH)

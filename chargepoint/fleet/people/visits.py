@@ -22,6 +22,8 @@ LOOKS_AT_MOST_EVERY_S = 60.0
 NOTICES_WITHIN_S = 240.0
 MOVES_WITHIN_S = 90.0
 """How long the next one in a queue takes to drive up."""
+WRONG_CARD = "UNKNOWN"
+"""How a card begins that nobody knows."""
 _PULLS_AFTER_S = 10.0
 _PUTS_AWAY_S = 3.0
 
@@ -124,7 +126,7 @@ class Visit:
         wrong = not self._swipes and self._is("wrong card", scene.site.config.drivers.wrong_card)
         self._swipes += 1
         if wrong:
-            self._tag = f"UNKNOWN{self._number % 10_000}"
+            self._tag = f"{WRONG_CARD}{self._number % 10_000}"
             self._count("wrong_cards")
         else:
             self._tag = scene.id_tag(self._host.member, self._number)

@@ -21,18 +21,19 @@ from chargepoint.config.source import read as read_document
 from chargepoint.config.wording import nearest
 from chargepoint.errors import ConfigError
 
-__all__ = ["Quirks", "Template", "TemplateFile", "load_template", "template_names"]
+__all__ = ["MEMBERS_OWN", "Quirks", "Template", "TemplateFile", "load_template", "template_names"]
 
 Quirks = tuple[tuple[str, str | float | bool], ...]
 """The names of quirks that are switched on, and what each is set to."""
 
 _log = logging.getLogger(__name__)
 
-_MEMBERS_OWN = {
+MEMBERS_OWN = {
     "identity": "it is the member's own",
     "quirks": "write it beside `station`",
     "storage": "it is the fleet's",
 }
+"""Keys of a station's configuration that are none of its type, and where they are written."""
 
 
 class TemplateFile(Section):
@@ -51,7 +52,7 @@ class TemplateFile(Section):
     @field_validator("station")
     @classmethod
     def _is_of_a_type(cls, station: StationConfig) -> StationConfig:
-        for key, remedy in _MEMBERS_OWN.items():
+        for key, remedy in MEMBERS_OWN.items():
             if key in station.model_fields_set:
                 raise mistake(f"must not have {key}: {remedy}")
         return station

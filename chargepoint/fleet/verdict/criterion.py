@@ -56,7 +56,10 @@ _METRICS = (
     Metric("received", "count", "CALLs of the central system"),
     Metric("transactions", "count", "transactions begun"),
     Metric(
-        "lost_transactions", "share", "transactions whose start or end was not acknowledged when all was over"
+        "lost_transactions",
+        "share",
+        "transactions whose start or end was not acknowledged when all was over, those lost with a worker "
+        "included",
     ),
     Metric(
         "doubled_transactions",

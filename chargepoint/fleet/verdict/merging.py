@@ -11,7 +11,9 @@ from typing import Any
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
 from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.measures.timeline import Row
 from chargepoint.fleet.plan.plan import Plan
+from chargepoint.fleet.verdict.merged_rows import merged_rows
 from chargepoint.fleet.verdict.outcome import Outcome
 
 VERSION = 1
@@ -32,8 +34,8 @@ def merged(parts: Mapping[str, Mapping[str, Any]]) -> Outcome:
     """One outcome of several, by the names of their files.
 
     Totals and latencies are those of all messages. What is compared within a part only: numbers that the
-    central system gave to two transactions. The plan is empty but for its seed, and there are no rows over
-    time. Raises `ConfigError` if one is no outcome, or two are of the same shard.
+    central system gave to two transactions. The plan is empty but for its seed.
+    Raises `ConfigError` if one is no outcome, or two are of the same shard.
     """
     problems: list[str] = []
     seen: dict[int, str] = {}
@@ -58,6 +60,7 @@ def merged(parts: Mapping[str, Mapping[str, Any]]) -> Outcome:
         plan=first.plan,
         snapshot=Snapshot.merged(outcome.snapshot for outcome in outcomes),
         before_end=Snapshot.merged(before) if before else None,
+        rows=merged_rows([(outcome.began_at, outcome.rows) for outcome in outcomes]),
         ledger=Ledger.merged([outcome.ledger.to_json() for outcome in outcomes]),
         accepted=sum(outcome.accepted for outcome in outcomes),
         skipped=sum((outcome.skipped for outcome in outcomes), Counter()),
@@ -78,6 +81,7 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
         snapshot=Snapshot.from_json(data["snapshot"]),
         before_end=None if before is None else Snapshot.from_json(before),
         ledger=_ledger(data["ledger"]),
+        rows=[Row.from_json(row) for row in data["timeline"]],
         accepted=run["accepted"],
         skipped=Counter(run["left_out"]),
         complaints=Counter(run["complaints"]),
@@ -94,7 +98,7 @@ def _ledger(data: Mapping[str, Any]) -> Ledger:
     totals = Totals(**data["totals"])
     left = {name: getattr(totals, name) - getattr(kept, name) for name in Totals.__slots__}
     # Of a transaction that is not there one by one nothing is missing.
-    left |= {"missing": 0, "lost": 0, "doubled": 0}
+    left |= {"missing": 0, "lost": 0, "lost_with_worker": 0, "doubled": 0}
     for entry in wrong.values():
         unknown = set(entry) - set(Entry.__slots__)
         if unknown:

@@ -147,6 +147,8 @@ def called(entry: Entry) -> str:
         wrong.append(f"shares its id with {entry.shared_with}")
     if entry.given_up is not None:
         wrong.append(entry.given_up)
+    if entry.lost_with is not None:
+        wrong.append(f"it was open when worker {entry.lost_with} was lost")
     if entry.missing and (entry.given_up is None or entry.ended_first):
         owed = "start" if entry.transaction_id is None and entry.given_up is None else "end"
         cause = f": {ENDED_FIRST}" if entry.ended_first else ""

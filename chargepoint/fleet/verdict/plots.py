@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from html import escape
 from importlib.util import find_spec
 from io import StringIO
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 REMEDY = "pip install 'chargepoint[report]'"
 
 SIZE_IN = (7.2, 2.3)
+MOST_IN_A_LINE = 4
+"""Names in a line of the legend."""
 
 # Colours nobody would choose, each replaced by one of the page's own, which knows light from dark.
 _INK, _GRID, _MARK = "#010203", "#010204", "#010205"
-_SERIES = ("#010210", "#010211", "#010212", "#010213")
+_SERIES = ("#010210", "#010211", "#010212", "#010213", "#010214")
 _PAGE = {_INK: "var(--ink)", _GRID: "var(--line)", _MARK: "var(--mark)"} | {
     colour: f"var(--series-{n})" for n, colour in enumerate(_SERIES, 1)
 }
@@ -37,6 +41,12 @@ class Plot:
     svg: str
 
 
+MOST_ACTIONS = len(_SERIES)
+"""Actions with a line of their own, those with the most messages."""
+
+MOST_POINTS = 60
+"""Of a line of one action, which has fewer messages than all of them: each point is a percentile of some."""
+
 Line = tuple[str, Callable[[Row], float]]
 
 
@@ -47,15 +57,26 @@ class _Kind:
     unit: str
     lines: tuple[Line, ...]
     logarithmic: bool = False
+    points: bool = False
+    """Also where there is nothing before and behind to draw a line to."""
 
 
-def _percentile_ms(percent: float) -> Callable[[Row], float]:
+def _percentile_ms(percent: float, action: str | None = None) -> Callable[[Row], float]:
     def value(row: Row) -> float:
         """Nothing was answered: nothing to draw."""
-        return row.latency.percentile(percent) * 1000 if row.latency.count else float("nan")
+        latency = row.latency if action is None else row.actions.get(action)
+        return latency.percentile(percent) * 1000 if latency is not None and latency.count else float("nan")
 
     return value
 
+
+_ROUND_TRIPS = _Kind(
+    "Round trips",
+    "From the moment a CALL was wanted to its answer, all actions.",
+    "ms",
+    (("p50", _percentile_ms(50)), ("p95", _percentile_ms(95)), ("p99", _percentile_ms(99))),
+    logarithmic=True,
+)
 
 _KINDS = (
     _Kind(
@@ -79,13 +100,7 @@ _KINDS = (
             ("from it", lambda row: row.received / row.over_s if row.over_s else 0.0),
         ),
     ),
-    _Kind(
-        "Round trips",
-        "From the moment a CALL was wanted to its answer, all actions.",
-        "ms",
-        (("p50", _percentile_ms(50)), ("p95", _percentile_ms(95)), ("p99", _percentile_ms(99))),
-        logarithmic=True,
-    ),
+    _ROUND_TRIPS,
     _Kind(
         "Errors",
         "Per second of real time.",
@@ -122,12 +137,48 @@ def plots(
     rows = [row for row in rows if row.over_s > 0]
     if not rows:
         return []
-    moments = [row.station_s if station_time else row.at_s + row.over_s for row in rows]
-    divisor, unit = _unit(moments[-1])
-    at = [moment / divisor for moment in moments]
+    divisor, unit = _unit(rows[-1].station_s if station_time else rows[-1].at_s + rows[-1].over_s)
+
+    def moment(row: Row) -> float:
+        return (row.station_s if station_time else row.at_s + row.over_s) / divisor
+
     done = [(one.station_s if station_time else one.at_s) / divisor for one in happened]
-    of = "station time" if station_time else "real time"
-    return [Plot(kind.title, kind.about, _draw(kind, at, rows, done, f"{of}, {unit}")) for kind in _KINDS]
+    of = f"{'station' if station_time else 'real'} time, {unit}"
+
+    def plot(kind: _Kind, rows: Sequence[Row]) -> Plot:
+        return Plot(kind.title, kind.about, _draw(kind, rows, moment, done, of))
+
+    found = [plot(kind, rows) for kind in _KINDS]
+    if by_action := _by_action(rows):
+        found.insert(_KINDS.index(_ROUND_TRIPS) + 1, plot(by_action, _coarse(rows)))
+    return found
+
+
+def _by_action(rows: Sequence[Row]) -> _Kind | None:
+    """The busiest actions; nothing with fewer than two of them, which the plot of all shows already."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts.update({action: histogram.count for action, histogram in row.actions.items()})
+    busiest = [action for action, _ in counts.most_common(MOST_ACTIONS)]
+    if len(busiest) < 2:
+        return None
+    others = len(counts) - len(busiest)
+    beside = f" Of the {others} other{'s' if others > 1 else ''} see the table below." if others else ""
+    return _Kind(
+        "Round trips by action",
+        f"p95, from the moment a CALL was wanted to its answer, of the {len(busiest)} most frequent actions."
+        + beside,
+        "ms",
+        tuple((action, _percentile_ms(95, action)) for action in busiest),
+        logarithmic=True,
+        points=True,
+    )
+
+
+def _coarse(rows: Sequence[Row]) -> list[Row]:
+    """Neighbours joined, so that there are few enough."""
+    size = -(-len(rows) // MOST_POINTS)
+    return [reduce(Row.joined, rows[first : first + size]) for first in range(0, len(rows), size)]
 
 
 def _unit(longest_s: float) -> tuple[float, str]:
@@ -136,7 +187,9 @@ def _unit(longest_s: float) -> tuple[float, str]:
     return (60.0, "min") if longest_s < 3 * 3600 else (3600.0, "h")
 
 
-def _draw(kind: _Kind, at: Sequence[float], rows: Sequence[Row], done: Sequence[float], below: str) -> str:
+def _draw(
+    kind: _Kind, rows: Sequence[Row], moment: Callable[[Row], float], done: Sequence[float], below: str
+) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -144,11 +197,14 @@ def _draw(kind: _Kind, at: Sequence[float], rows: Sequence[Row], done: Sequence[
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": kind.title, "font.size": 9}):
         figure = Figure(figsize=SIZE_IN, layout="constrained")
         axes = figure.add_subplot()
+        at = [moment(row) for row in rows]
         _mark(axes, at, rows)
-        for moment in done:
-            axes.axvline(moment, color=_INK, linewidth=0.8, linestyle="dotted")
+        for when in done:
+            axes.axvline(when, color=_INK, linewidth=0.8, linestyle="dotted")
         for colour, (name, value) in zip(_SERIES, kind.lines, strict=False):
-            axes.plot(at, [value(row) for row in rows], color=colour, linewidth=1.4, label=name)
+            marker = "." if kind.points else ""
+            values = [value(row) for row in rows]
+            axes.plot(at, values, color=colour, linewidth=1.4, marker=marker, markersize=4, label=name)
         _dress(axes, kind, below)
         written = StringIO()
         figure.savefig(
@@ -173,8 +229,11 @@ def _mark(axes: Axes, at: Sequence[float], rows: Sequence[Row]) -> None:
 
 
 def _dress(axes: Axes, kind: _Kind, below: str) -> None:
+    from matplotlib.ticker import LogLocator
+
     if kind.logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda value, _: "")
     else:
@@ -191,7 +250,7 @@ def _dress(axes: Axes, kind: _Kind, below: str) -> None:
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(0, 1),
-            ncols=len(kind.lines),
+            ncols=min(len(kind.lines), MOST_IN_A_LINE),
             frameon=False,
             labelcolor=_INK,
             borderaxespad=0,
@@ -202,7 +261,7 @@ def for_page(svg: str, label: str, colours: Mapping[str, str]) -> str:
     """Only the element itself, without addresses and names, in the page's colours and width."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r'\sid="(?!p[0-9a-f]{10}")[^"]*"', "", svg)  # all but the clip paths, which are referred to
+    svg = re.sub(r'\sid="(?![pm][0-9a-f]{10}")[^"]*"', "", svg)  # all but clip paths and points, referred to
     svg = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", svg, count=1)
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
     for colour, page in colours.items():

@@ -33,7 +33,7 @@ _REQUEST_NUMBERS = (
 def render(outcome: Outcome, verdict: Verdict) -> str:
     """The page. Needs matplotlib, see `plots.available`."""
     snapshot = outcome.snapshot
-    wrong = [entry for entry in outcome.ledger if entry.missing or entry.doubled]
+    wrong = [entry for entry in outcome.ledger if entry.missing or entry.doubled or entry.lost]
     asked = verdict.results or verdict.problems
     template = pages("chargepoint.fleet.verdict").get_template("report.html.j2")
     return template.render(
@@ -101,7 +101,8 @@ def _tiles(outcome: Outcome) -> dict[str, str]:
     before, snapshot = outcome.before_end or outcome.snapshot, outcome.snapshot
     overall = snapshot.overall
     return {
-        "accepted at least once": f"{outcome.accepted} of {outcome.planned}",
+        # Some may have been taken away since.
+        "accepted at least once": f"{outcome.accepted} of {max(outcome.planned, outcome.accepted)}",
         "connected at the end": f"{before.connected}",
         "messages sent": f"{snapshot.sent}",
         "without a result": f"{snapshot.failed}",
@@ -136,12 +137,14 @@ def _errors(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _ledger(outcome: Outcome) -> dict[str, int]:
     totals = outcome.ledger.totals()
+    with_worker = {"lost with a worker": totals.lost_with_worker} if totals.lost_with_worker else {}
     return {
         "begun": totals.made,
         "start acknowledged": totals.confirmed,
         "ended": totals.stopped,
         "end acknowledged": totals.delivered,
         "missing": totals.missing,
+        **with_worker,
         "doubled": totals.doubled,
     }
 

@@ -237,6 +237,10 @@ def _named(criterion: Criterion, outcome: Outcome) -> list[str]:
     elif criterion.metric.name == "doubled_transactions":
         found = outcome.ledger.doubled()
     named = [called(entry) for entry in found[:MOST_NAMED]]
+    if by_worker := sum(entry.lost_with is not None for entry in found):
+        named.insert(
+            0, f"{by_worker} of them were lost with a worker of the fleet, not by the central system"
+        )
     return [*named, f"and {len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else named
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import signal
@@ -24,6 +25,28 @@ from chargepoint.fleet.events import parse
 from chargepoint.fleet.plan.planning import plan_of_flags
 from hal.clock import WallClock
 from tests.e2e.shell import Program, chargepoint
+
+HANDED_OVER_S = 3.0
+"""After that long every worker has handed its ledger over: it does so each second."""
+
+WITHOUT_THE_PACKAGE = """\
+import importlib.metadata, sys
+
+class Nothing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("chargepoint", "hal"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+version = importlib.metadata.version
+
+def installed(name):
+    if name == "chargepoint":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return version(name)
+
+sys.meta_path.insert(0, Nothing())
+importlib.metadata.version = installed
+"""
 
 
 class Watch:
@@ -164,6 +187,63 @@ def test_the_stations_of_a_killed_worker_come_back_elsewhere_and_never_twice(tmp
 
 
 @pytest.mark.campaign
+def test_what_a_killed_worker_did_stays_in_the_ledger_and_what_was_open_is_told_apart(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with watched() as watch:
+            flags = (
+                "--clock",
+                "x60",
+                "--json",
+                "all.json",
+                "--csv",
+                "figures",
+                "--fail-if",
+                "lost_transactions > 0",
+            )
+            with run(watch.csms.url, "--behaviour", "steady", *flags, cwd=tmp_path) as program:
+                seen: dict[tuple[str, int], float] = {}
+
+                def handed_over() -> set[tuple[str, int]]:
+                    now = asyncio.get_running_loop().time()
+                    for one in watch.csms.transactions():
+                        seen.setdefault((one.cp, one.transaction_id), now)
+                    return {name for name, at in seen.items() if now - at > HANDED_OVER_S}
+
+                def shards() -> Counter[int]:
+                    return Counter(int(cp[2:]) % 2 for cp, _ in handed_over())
+
+                await until(lambda: min(shards()[0], shards()[1]) >= 5)
+                known = handed_over()
+                os.kill(workers_of(program)[0], signal.SIGKILL)
+                await until(lambda: watch.connected == 10)
+                await until(lambda: watch.connected == 20)
+                program.signal(signal.SIGINT)
+                assert await ended(program) == 1
+                assert "were open and are lost with its worker" in program.errors
+            with (tmp_path / "figures" / "ledger.csv").open() as file:
+                rows = list(csv.DictReader(file))
+            ours = [(row["station"], int(row["transaction_id"])) for row in rows if row["transaction_id"]]
+            assert len(ours) == len(set(ours)), "no transaction is there twice"
+            assert known <= set(ours)
+            made = {(one.cp, one.transaction_id): one.stop is not None for one in watch.csms.transactions()}
+            lost = [row for row in rows if row["verdict"] == "lost with a worker"]
+            assert {row["verdict"] for row in rows} == {"ok", "lost with a worker"}
+            assert len({row["note"] for row in lost}) == 1, "one worker was lost"
+            for row in rows:
+                if row["verdict"] == "ok":
+                    assert made[row["station"], int(row["transaction_id"])]
+        told = json.loads((tmp_path / "all.json").read_text())
+        totals = told["ledger"]["totals"]
+        assert (totals["lost"], totals["missing"]) == (len(lost), 0)
+        assert totals["lost_with_worker"] == len(lost) > 0
+        assert told["verdict"]["criteria"][0]["notes"][0].startswith(
+            f"{len(lost)} of them were lost with a worker"
+        )
+
+    asyncio.run(story())
+
+
+@pytest.mark.campaign
 def test_shards_that_cannot_renew_drop_their_links_and_come_back(tmp_path: Path) -> None:
     """Here nobody answers because the process that grants is stopped."""
 
@@ -210,48 +290,97 @@ def test_events_reach_all_shards_and_every_transaction_is_accounted_for(tmp_path
     asyncio.run(story())
 
 
+class Cluster:
+    """A Dask cluster somebody has started: a scheduler at `address`, and workers to come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = ""
+        self._stack = ExitStack()
+        blocker = folder / "without"
+        blocker.mkdir()
+        (blocker / "sitecustomize.py").write_text(WITHOUT_THE_PACKAGE)
+        self.without = {"PYTHONPATH": str(blocker)}
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    async def schedule(self, **environment: str) -> None:
+        file = self.folder / "scheduler.json"
+        flags = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+        self._dask("scheduler", *flags, **environment)
+        await until(lambda: file.exists() and bool(file.read_text()))
+        self.address = json.loads(file.read_text())["address"]
+
+    def work(self, **environment: str) -> subprocess.Popen[bytes]:
+        flags = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
+        return self._dask("worker", self.address, *flags, **environment)
+
+    def _dask(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "dask", *arguments, "--no-dashboard"],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+
 @pytest.mark.campaign
 def test_a_cluster_that_is_there(tmp_path: Path) -> None:
-    """One worker has another version, one dies for good: its shard joins the other one on the last worker."""
+    """One worker has another version and one no package, one dies for good: its shard joins the other one."""
     other = tmp_path / "other" / "chargepoint-9.9.0.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: chargepoint\nVersion: 9.9.0\n")
 
     async def story() -> None:
-        with ExitStack() as stack:
-
-            def dask(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-                process = subprocess.Popen(
-                    [Path(sys.executable).parent / "dask", *arguments, "--no-dashboard"],
-                    cwd=tmp_path,
-                    env={**os.environ, **environment},
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-                stack.callback(process.wait)
-                stack.callback(process.kill)
-                return process
-
-            file = tmp_path / "scheduler.json"
-            dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
-            await until(lambda: file.exists() and bool(file.read_text()))
-            address = json.loads(file.read_text())["address"]
-            flags = ("worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
-            first, _ = dask(*flags), dask(*flags)
-            dask(*flags, PYTHONPATH=str(other.parent))
+        with Cluster(tmp_path) as cluster:
+            await cluster.schedule()
+            first, _ = cluster.work(), cluster.work()
+            cluster.work(PYTHONPATH=str(other.parent))
+            cluster.work(**cluster.without)
             async with watched() as watch:
                 with run(
-                    watch.csms.url, "--behaviour", "idle", "--scheduler", address, cwd=tmp_path
+                    watch.csms.url, "--behaviour", "idle", "--scheduler", cluster.address, cwd=tmp_path
                 ) as program:
                     await until(lambda: "is not used: it has chargepoint 9.9.0" in program.errors)
+                    await until(lambda: "is not used: it has no chargepoint; install" in program.errors)
                     await until(lambda: watch.connected == 20)
                     first.kill()
                     await until(lambda: watch.connected < 20)
                     await until(lambda: watch.connected == 20)
                     program.signal(signal.SIGINT)
-                    assert await ended(program) == 0
+                    assert await ended(program) == 0, program.errors
+                    told = [line for line in program.errors.splitlines() if "not used" in line]
+                    assert all(line.startswith("worker tcp://127.0.0.1:") for line in told)
+                    assert len(told) == 2, "a line for each"
+                    assert "VersionMismatch" not in program.errors
                 assert not watch.doubled
                 assert sorted(watch.connects.values()) == [1] * 10 + [2] * 10
+
+    asyncio.run(story())
+
+
+@pytest.mark.campaign
+def test_a_scheduler_without_the_package(tmp_path: Path) -> None:
+    """It unpacks what it hands out: all shards would fail there, one after the other."""
+
+    async def story() -> None:
+        with Cluster(tmp_path) as cluster:
+            await cluster.schedule(**cluster.without)
+            cluster.work()
+            with run("ws://127.0.0.1:1", "--scheduler", cluster.address, cwd=tmp_path) as program:
+                assert await ended(program) == 2
+                [line] = [line for line in program.errors.splitlines() if "scheduler" in line]
+                assert line.startswith(
+                    "the scheduler cannot hand out a fleet: it has no chargepoint; install"
+                )
 
     asyncio.run(story())
 

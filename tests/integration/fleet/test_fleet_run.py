@@ -17,7 +17,8 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from chargepoint.cli.fleet_lines import Lines
-from chargepoint.cli.fleet_run import FleetRun, check_descriptors, summary
+from chargepoint.cli.fleet_outputs import summary
+from chargepoint.cli.fleet_runs import FleetRun, check_descriptors
 from chargepoint.cli.options import ClockChoice
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
@@ -137,7 +138,7 @@ def test_a_stepped_morning_is_complete_on_both_sides() -> None:
     reasons = {(transaction.stop or {}).get("reason") for transaction in day.transactions}
     assert "Reboot" in reasons, "those that ran at the end were ended by the orderly end"
     assert f"{totals.made} transactions: {totals.made} ended and acknowledged" in "\n".join(
-        summary(day.run, snapshot)
+        summary(day.run.outcome(snapshot))
     )
 
 

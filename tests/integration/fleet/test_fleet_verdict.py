@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from chargepoint.cli import main as cli
-from chargepoint.cli.fleet_outputs import Outputs, outcome_of
-from chargepoint.cli.fleet_run import FleetRun
+from chargepoint.cli.fleet_outputs import Outputs
+from chargepoint.cli.fleet_runs import FleetRun
 from chargepoint.cli.options import ClockChoice
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.fleet.plan.planning import plan_of_flags
@@ -42,7 +42,7 @@ def morning(sabotage: Callable[[CentralSystem], None], hours: float = 3) -> Outc
         )
         assert run.csms is not None
         sabotage(run.csms)
-        return outcome_of(run, await run.run())
+        return run.outcome(await run.run())
 
     return asyncio.run(asyncio.wait_for(story(), 40))
 

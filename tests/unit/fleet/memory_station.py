@@ -10,6 +10,7 @@ import orjson
 
 from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
+from chargepoint.observer import StationObserver
 from chargepoint.ocpp16 import schema
 from chargepoint.station import Station, assemble
 from chargepoint.station_type import StationType
@@ -71,7 +72,13 @@ class MemoryLink:
 class Rig:
     """One station; `csms.frames` is what really passed over its link, `told` what its watchers were told."""
 
-    def __init__(self, config: StationConfig | None = None, seed: int = 1, **quirks: Any) -> None:
+    def __init__(
+        self,
+        config: StationConfig | None = None,
+        seed: int = 1,
+        observer: StationObserver | None = None,
+        **quirks: Any,
+    ) -> None:
         config = config or StationConfig.model_validate(
             {
                 "quirks": quirks,
@@ -83,7 +90,13 @@ class Rig:
         )
         self.clock = SteppedClock(START)
         self.station = assemble(
-            StationType(config), MemoryStore(), self.clock, self.clock, url=URL, identity="CP1", seed=seed
+            StationType(config, observer=observer),
+            MemoryStore(),
+            self.clock,
+            self.clock,
+            url=URL,
+            identity="CP1",
+            seed=seed,
         )
         self.csms = MemoryCsms(self.clock)
         self.csms.deliver = self._deliver

@@ -424,6 +424,32 @@ def test_only_what_can_charge_there_comes_to_a_dc_outlet() -> None:
     town.close()
 
 
+@pytest.mark.parametrize(
+    ("dc", "kinds"), [(True, {"bus", "van", "truck"}), (False, {"van"})], ids=["dc", "ac"]
+)
+def test_at_night_buses_fill_the_dc_outlets_of_a_depot(dc: bool, kinds: set[str]) -> None:
+    town = Town("depot-night", 60, dc=dc, start=1_772_474_400.0)
+    town.advance(3 * 3600.0)
+    vehicles = [vehicle for identity in town.places if (vehicle := town.evse(identity).vehicle)]
+    assert {vehicle.name for vehicle in vehicles} == kinds
+    if dc:
+        assert Counter(vehicle.name for vehicle in vehicles).most_common(1)[0][0] == "bus"
+        assert sum(town.evse(identity).reading().power_w or 0 for identity in town.places) > 1e6
+    town.close()
+
+
+@pytest.mark.parametrize("dc", [True, False])
+def test_no_bus_comes_where_all_kinds_of_car_do(dc: bool) -> None:
+    town = Town("steady", 20, dc=dc)
+    seen = set()
+    for _ in range(60):
+        town.advance(60.0)
+        seen |= {vehicle.name for identity in town.places if (vehicle := town.evse(identity).vehicle)}
+    assert len(seen) > 6
+    assert not seen & {"bus", "truck"}
+    town.close()
+
+
 def test_cards_come_from_the_group_or_are_the_stations_own() -> None:
     town = Town("steady", 3, id_tags=("A", "B", "C"))
     town.advance(3600.0)

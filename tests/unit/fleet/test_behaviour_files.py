@@ -11,6 +11,7 @@ from chargepoint.errors import ConfigError
 from chargepoint.fleet.events import FORMS
 from chargepoint.fleet.people.behaviour import Behaviour, behaviour_names, sessions_per_day
 from chargepoint.fleet.people.behaviour_file import Arrivals, Drivers, Troubles, load_sites
+from hal.simulated.vehicle import load_vehicle, vehicle_names
 
 ASKED = {"idle", "steady", "morning-rush", "evening-peak", "depot-night", "chaos"}
 SITES = {"home", "work", "street", "motorway", "depot"}
@@ -140,6 +141,15 @@ def test_the_page_shows_what_there_is(tmp_path: Path) -> None:
     for section in (Arrivals, Drivers, Troubles):
         for key in section.model_fields:
             assert key in page
+
+
+def test_the_page_lists_the_vehicles_there_are() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "behaviours.md").read_text(encoding="utf-8")
+    for name in vehicle_names():
+        one = load_vehicle(name)
+        ac = f"{one.ac_phases} x {one.ac_max_current_a:g} A, {one.ac_max_power_w / 1000:g} kW"
+        dc = f"{one.dc_max_power_w / 1000:g} kW" if one.dc_max_power_w else "none"
+        assert f"| `{name}` | {one.battery_wh / 1000:g} kWh | {ac} | {dc} |" in page
 
 
 def test_expected_sessions() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from click.testing import CliRunner
 
 from chargepoint.cli import main as cli
 from chargepoint.cli.fleet import fleet
+from chargepoint.cli.fleet_outputs import summary
 from chargepoint.fleet.people.behaviour import behaviour_names
 from chargepoint.fleet.plan.example import example
 from chargepoint.fleet.plan.template import template_names
+from tests.unit.fleet.outcomes import figures, outcome, snapshot
 
 FLEET = """\
 ramp: 100/s
@@ -88,3 +91,12 @@ def test_run_is_among_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_command_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fleet", "rum"]) == 2
     assert "rum" in capsys.readouterr().err
+
+
+def test_the_summary_says_why_stations_could_not_connect_and_fits_a_terminal() -> None:
+    lines = summary(outcome(snapshot=snapshot(connect_failures=Counter(server_error=110, refused=3))))
+    assert "113 attempts to connect failed: 110 x server_error, 3 x refused." in lines
+    action = "SignedFirmwareStatusNotification"
+    lines = summary(outcome(snapshot=snapshot(actions={action: figures((30.0,) * 1000)})))
+    [line] = [line for line in lines if action in line]
+    assert len(line) <= 80

@@ -67,6 +67,17 @@ def test_it_waits_while_too_many_attempts_are_under_way_and_says_how_late_it_is(
     assert stage.ramp.behind_s == 0
 
 
+def test_a_late_timer_with_room_for_more_is_no_fault_of_the_central_system() -> None:
+    stage = Stage(5, per_s=1)
+    stage.ramp.begin()
+    looked: list[float] = []
+    stage.clock.call_at(1001.0, lambda: looked.append(stage.ramp.behind_s))
+    stage.ramp._again_at(1030.0)  # half a second of real time late at x60
+    stage.clock.call_at(1029.0, lambda: looked.append(stage.ramp.behind_s))
+    stage.clock.advance(29)
+    assert looked == [0, 0]
+
+
 def test_attempts_that_end_unseen_make_room_too() -> None:
     stage = Stage(MOST_ATTEMPTS + 5, per_s=1000)
     stage.ramp.begin()

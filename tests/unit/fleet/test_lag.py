@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from chargepoint.fleet.measures.lag import (
     BUSY_SHARE,
@@ -11,9 +17,11 @@ from chargepoint.fleet.measures.lag import (
     EVERY_S,
     LATE_S,
     LEAVE_AFTER,
+    STARVED_SHARE,
     Judgement,
     Lag,
     rss_bytes,
+    starved_s,
 )
 
 
@@ -49,6 +57,35 @@ def test_a_full_core_is_one_even_before_the_loop_is_late() -> None:
     assert judgement.cpu_share > BUSY_SHARE
     assert judgement.bottleneck is not None
     assert "of a core" in judgement.bottleneck
+
+
+def test_whoever_waits_for_a_core_is_one_though_its_timers_come_nearly_in_time() -> None:
+    judgement = Judgement()
+    for _ in range(20):
+        judgement.look(LATE_S / 2, 0.1 * EVERY_S, EVERY_S, starved_s=STARVED_SHARE * 2 * EVERY_S)
+    assert judgement.bottleneck is not None
+    assert judgement.bottleneck.startswith("no core is free for it 59% of the time")
+    assert looked(judgement, 20 + LEAVE_AFTER).bottleneck is None
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="this system does not tell")
+def test_a_thread_without_a_core_knows_for_how_long() -> None:
+    core = min(os.sched_getaffinity(0))
+    busy = f"import os; os.sched_setaffinity(0, {{{core}}}); print(flush=True)\nwhile True: pass"
+    other = subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE)
+    allowed = os.sched_getaffinity(0)
+    try:
+        assert other.stdout is not None
+        other.stdout.readline()
+        os.sched_setaffinity(0, {core})
+        before, until = starved_s(), time.monotonic() + 0.5
+        while time.monotonic() < until:
+            pass
+        assert 0.1 < starved_s() - before < 0.6
+    finally:
+        os.sched_setaffinity(0, allowed)
+        other.kill()
+        other.communicate()
 
 
 def test_a_blocked_loop_is_seen_by_one_timer() -> None:

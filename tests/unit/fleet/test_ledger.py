@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chargepoint.domain.transaction import Transaction
 from chargepoint.fleet.measures.ledger import COLUMNS, Ledger
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.fleet.verdict.outcome import called
@@ -213,6 +214,15 @@ def test_what_was_given_up_was_not_cut_short() -> None:
     bench.statistics.close()
     [entry] = bench.statistics.ledger
     assert (entry.verdict, entry.note) == ("missing", "StopTransaction was given up: InternalError")
+
+
+def test_a_transaction_of_before_this_process_brings_its_number() -> None:
+    ledger = Ledger()
+    ledger.changed(
+        "CP001", Transaction("old", 1, "TAG", None, 1000.0, 0, csms_id=7, stopped_at=2000.0), "stopped"
+    )
+    [entry] = ledger
+    assert entry.transaction_id == 7
 
 
 def test_the_table_has_a_row_for_each() -> None:

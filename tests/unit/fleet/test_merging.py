@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from chargepoint.cli.fleet_merge import fleet_merge
 from chargepoint.errors import ConfigError
+from chargepoint.fleet.measures.histogram import Histogram
 from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
 from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
+from chargepoint.fleet.measures.timeline import Row, Timeline
 from chargepoint.fleet.plan.planning import plan_of_flags
 from chargepoint.fleet.verdict.criterion import parse
 from chargepoint.fleet.verdict.junit import junit
+from chargepoint.fleet.verdict.merged_rows import merged_rows
 from chargepoint.fleet.verdict.merging import merged
 from chargepoint.fleet.verdict.outcome import Outcome
 from chargepoint.fleet.verdict.verdict import judge
@@ -35,7 +41,10 @@ def part(shard: int, *, lost: int = 0, took_s: float = 0.01) -> dict[str, Any]:
     entries = [entry(shard, n, whole=n >= lost) for n in range(5)]
     ledger = Ledger.merged([{"finished": True, "left": left, "transactions": entries}])
     before = Snapshot(planned=10, connected=10)
-    outcome = Outcome(plan_of_flags(count=20, seed=7), snapshot, before, ledger, accepted=10)
+    timeline = Timeline()
+    timeline.add(snapshot)
+    rows = list(timeline)
+    outcome = Outcome(plan_of_flags(count=20, seed=7), snapshot, before, ledger, rows, accepted=10)
     return {"version": 1, **json.loads(json.dumps(outcome.to_json()))}
 
 
@@ -63,3 +72,54 @@ def test_two_parts_are_one_fleet() -> None:
 def test_what_cannot_be_merged_is_named(other: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         merged({"0.json": part(0), "1.json": other})
+
+
+def row(at_s: float, over_s: float = 1.0, **changes: Any) -> Row:
+    values: dict[str, Any] = dict.fromkeys(Row.__slots__, 0) | {"bottleneck": False, "actions": {}}
+    return Row(**(values | {"at_s": at_s, "over_s": over_s} | changes))
+
+
+def test_timelines_are_laid_side_by_side_by_the_clock() -> None:
+    """The second part began two seconds later, looked half as often and ended first."""
+    quick, slow = Histogram(), Histogram()
+    quick.record(0.01)
+    slow.record(1.0)
+    first = [row(n, connected=10, sent=5, actions={"Heartbeat": quick}) for n in range(8)]
+    first.append(row(8, 2, connected=0, sent=1))
+    second = [row(0, 2, connected=4, sent=3, lag_s=0.5, actions={"Heartbeat": slow}), row(2, 2, connected=6)]
+    rows = merged_rows([(1000.0, first), (1002.0, second), (999.0, [])])
+    assert [(one.at_s, one.over_s) for one in rows] == [(0, 2), (2, 2), (4, 2), (6, 2), (8, 2)]
+    assert [one.connected for one in rows] == [10, 14, 16, 16, 6]
+    assert [one.sent for one in rows] == [10, 13, 10, 10, 1]
+    assert [one.lag_s for one in rows] == [0, 0.5, 0, 0, 0]
+    assert [one.latency.count for one in rows] == [2, 3, 2, 2, 0]
+    assert rows[1].latency.max_s == 1.0
+
+
+@pytest.mark.search
+def test_a_report_is_drawn_of_all_parts(tmp_path: Path) -> None:
+    files = []
+    for shard in (0, 1):
+        files.append(tmp_path / f"{shard}.json")
+        files[-1].write_text(json.dumps(part(shard)))
+    done = CliRunner().invoke(
+        fleet_merge,
+        [*map(str, files), "--report", str(tmp_path / "all.html")],
+        standalone_mode=False,
+    )
+    assert done.return_value == 0, done.output
+    assert "all.html" in done.output
+    html = (tmp_path / "all.html").read_text()
+    assert "A fleet of 20 stations" in html
+    assert 'aria-label="Stations over time"' in html
+
+
+def test_a_report_nobody_can_write_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="--report"):
+        CliRunner().invoke(
+            fleet_merge,
+            [str(tmp_path / "0.json"), "--report", str(tmp_path / "file" / "all.html")],
+            standalone_mode=False,
+            catch_exceptions=False,
+        )

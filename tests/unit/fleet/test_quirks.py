@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,7 @@ import pytest
 
 from chargepoint.config import StationConfig
 from chargepoint.config.quirks import QuirksConfig
+from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.quirks.kinds import KINDS
 from tests.unit.fleet.memory_station import Rig
 from tests.unit.ocpp16.bench import START
@@ -390,3 +392,69 @@ def test_a_duplicate_follows_its_original_at_once_and_the_station_keeps_the_firs
 
 def test_a_station_without_quirks_has_no_edge() -> None:
     assert Rig().station._edges == ()
+
+
+def counted(**quirks: Any) -> tuple[Rig, Statistics]:
+    """A station with a fleet's statistics, and these; nothing has happened yet."""
+    statistics = Statistics()
+    return Rig(observer=statistics, **quirks), statistics
+
+
+def test_a_stop_that_was_kept_back_is_lost_and_not_counted_as_sent() -> None:
+    rig, statistics = counted(loses_stop=1)
+    rig.start()
+    rig.session(60)
+    rig.end()
+    [entry] = statistics.ledger
+    assert (entry.verdict, entry.note) == ("missing", "StopTransaction was kept back by the station, a quirk")
+    assert statistics.ledger.totals().lost == 1
+    assert "StopTransaction" not in [frame[2] for frame in rig.calls()]
+    assert statistics.actions["StopTransaction"].sent == statistics.actions["StopTransaction"].answered == 0
+    assert statistics.sent == len(rig.calls())
+
+
+def test_a_duplicate_start_that_got_a_number_of_its_own_is_doubled() -> None:
+    rig, statistics = counted(duplicate_start=1)
+    numbers = iter((7, 8))
+    rig.csms.answers["StartTransaction"] = lambda payload: {
+        "transactionId": next(numbers),
+        "idTagInfo": {"status": "Accepted"},
+    }
+    rig.start()
+    rig.session(60)
+    rig.end()
+    [entry] = statistics.ledger
+    assert (entry.verdict, entry.transaction_id, entry.other_ids) == ("doubled", 7, [8])
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {"late_status_s": 20},
+        {"no_heartbeat_while_charging": True},
+        {"heartbeat_every_s": 30},
+        {"status_flood_s": 30},
+        {"duplicate_start": 1},
+        {"loses_stop": 1},
+    ],
+    ids=lambda quirks: next(iter(quirks)),
+)
+def test_what_is_counted_is_what_passed_over_the_link(quirks: dict[str, Any]) -> None:
+    rig, statistics = counted(**quirks)
+    rig.start()
+    rig.session(1000)
+    rig.clock.advance(60)
+    calls = Counter(frame[2] for frame in rig.calls())
+    figures = {action: figures.sent for action, figures in statistics.actions.items() if figures.sent}
+    assert figures == calls
+    assert statistics.sent == sum(calls.values()) == sum(f.answered for f in statistics.actions.values())
+    rig.end()
+
+
+def test_a_made_up_call_without_an_answer_is_counted_as_failed() -> None:
+    rig, statistics = counted(heartbeat_every_s=100)
+    rig.csms.answers["Heartbeat"] = lambda payload: None
+    rig.start()
+    rig.clock.advance(150)
+    assert statistics.actions["Heartbeat"].errors == {"Timeout": 1}
+    rig.end()

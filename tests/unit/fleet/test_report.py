@@ -6,13 +6,14 @@ import re
 
 import pytest
 
-from chargepoint.fleet.measures.snapshot import Happened, Simulator
+from chargepoint.fleet.measures.snapshot import Happened, Simulator, Snapshot
 from chargepoint.fleet.measures.timeline import Timeline
 from chargepoint.fleet.verdict.criterion import parse
 from chargepoint.fleet.verdict.outcome import Outcome
+from chargepoint.fleet.verdict.plots import MOST_POINTS, plots
 from chargepoint.fleet.verdict.report import MOST_WRONG, render
 from chargepoint.fleet.verdict.verdict import judge
-from tests.unit.fleet.outcomes import doubtful, entry, ledger_of, outcome, snapshot
+from tests.unit.fleet.outcomes import doubtful, entry, figures, ledger_of, outcome, snapshot
 from tests.unit.page import Page
 
 pytestmark = pytest.mark.search  # the plots take seconds
@@ -45,11 +46,11 @@ def test_its_numbers_are_those_of_the_statistics(plain: tuple[str, Page]) -> Non
     of = outcome()
     rows = {row[0]: row[1:] for row in page.table("action", "sent")}
     assert list(rows) == ["MeterValues", "StartTransaction", "all"]
-    for action, figures in (*of.snapshot.actions.items(), ("all", of.snapshot.overall)):
-        times = (figures.p50_s, figures.p95_s, figures.p99_s, figures.max_s)
-        assert rows[action][:3] == [str(figures.sent), str(figures.answered), str(figures.failed)]
+    for action, told in (*of.snapshot.actions.items(), ("all", of.snapshot.overall)):
+        times = (told.p50_s, told.p95_s, told.p99_s, told.max_s)
+        assert rows[action][:3] == [str(told.sent), str(told.answered), str(told.failed)]
         assert rows[action][3:7] == [f"{seconds * 1000:.1f}" for seconds in times]
-        assert rows[action][7] == f"{figures.took.percentile(50) * 1000:.1f}"
+        assert rows[action][7] == f"{told.took.percentile(50) * 1000:.1f}"
     assert page.table("begun") == [["3", "3", "3", "3", "0", "0"]]
     errors = {tuple(row[:2]): int(row[2]) for row in page.table("what", "kind")}
     assert errors[("StartTransaction", "InternalError")] == 1
@@ -79,6 +80,7 @@ def test_the_plots_are_there_and_take_their_colours_from_the_page(plain: tuple[s
             "Power",
             "Messages",
             "Round trips",
+            "Round trips by action",
             "Errors",
             "Lateness of the simulator",
             "CPU of the simulator",
@@ -122,11 +124,11 @@ def test_where_the_simulator_lagged_is_marked() -> None:
     of.rows = list(timeline)
     of.snapshot.events.append(Happened(5.0, 5.0, "blackout 1m"))
     html, page = page_of(of, "max > 1h")
-    assert html.count("fill: var(--mark)") == 7, "one stretch in each plot"
+    assert html.count("fill: var(--mark)") == 8, "one stretch in each plot"
     assert "could not keep up for 12.0 s" in page.text
     assert "unreliable" in page.tables[0][1][2]
     assert ["5", "5", "blackout 1m"] in page.table("after, s")
-    assert html.count("stroke-dasharray") == 7
+    assert html.count("stroke-dasharray") == 8
 
 
 def test_a_long_list_of_wrong_transactions_is_bounded() -> None:
@@ -148,3 +150,27 @@ def test_a_run_in_which_nothing_happened() -> None:
     assert page.table("begun") == [["0"] * 6]
     assert "nothing asked" in page.text
     assert "went on 3 times without an answer" in page.text
+
+
+def test_each_of_the_busiest_actions_has_a_line_of_its_own() -> None:
+    """Seven actions: five lines, in the colours of the page, and a word about the others."""
+    timeline = Timeline()
+    timeline.add(Snapshot(planned=10))
+    actions = {f"Action{n}": figures((0.01 * n,) * (10 * n)) for n in range(1, 8)}
+    timeline.add(snapshot(actions=actions))
+    found = {plot.title: plot for plot in plots(list(timeline))}
+    plot = found["Round trips by action"]
+    assert [f"Action{n}" in plot.svg for n in range(1, 8)] == [False, False, True, True, True, True, True]
+    assert {f"var(--series-{n})" for n in range(1, 6)} <= set(re.findall(r"var\([\w-]+\)", plot.svg))
+    assert "of the 5 most frequent actions. Of the 2 others see the table below." in plot.about
+
+
+def test_a_long_run_has_few_points_for_each_action() -> None:
+    timeline = Timeline()
+    total = figures(())
+    for second in range(1, 500):
+        total.waited.record(0.01)
+        timeline.add(Snapshot(at_s=float(second), actions={"A": total.copy(), "B": total.copy()}))
+    [plot] = [plot for plot in plots(list(timeline)) if plot.title == "Round trips by action"]
+    assert 2 * 40 < plot.svg.count("<use") < 2 * MOST_POINTS + 40
+    assert set(re.findall(r'href="#(\w+)"', plot.svg)) <= set(re.findall(r'id="(\w+)"', plot.svg))

@@ -32,7 +32,8 @@ def test_shards_partition_the_fleet(shards: int) -> None:
         pytest.param("2/8", {}, (2, 8), id="written"),
         pytest.param("auto/8", {"JOB_COMPLETION_INDEX": "7"}, (7, 8), id="of-the-job"),
         pytest.param(None, {"JOB_COMPLETION_INDEX": "1", "COMPLETIONS": "3"}, (1, 3), id="environment"),
-        pytest.param(None, {"JOB_COMPLETION_INDEX": "1"}, (0, 1), id="index-only"),
+        pytest.param(None, {"COMPLETIONS": "3"}, (0, 1), id="no-job"),
+        pytest.param("0/1", {"JOB_COMPLETION_INDEX": "1"}, (0, 1), id="whole-in-a-pod"),
         pytest.param("0/2", {"JOB_COMPLETION_INDEX": "1", "COMPLETIONS": "3"}, (0, 2), id="flag-first"),
     ],
 )
@@ -48,6 +49,9 @@ def test_which_shard_this_is(text: str | None, environment: dict[str, str], shar
         pytest.param("1", {}, "0/4", id="half"),
         pytest.param("-1/4", {}, "0/4", id="negative"),
         pytest.param("auto/4", {}, "not set", id="no-job"),
+        pytest.param(
+            None, {"JOB_COMPLETION_INDEX": "1"}, "every pod would be the whole fleet", id="no-count"
+        ),
         pytest.param("auto/4", {"JOB_COMPLETION_INDEX": "x"}, "'x'", id="odd-job"),
         pytest.param(None, {"JOB_COMPLETION_INDEX": "1", "COMPLETIONS": "many"}, "many", id="odd-count"),
     ],

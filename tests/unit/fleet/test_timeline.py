@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from chargepoint.fleet.measures.snapshot import ActionFigures, Snapshot
-from chargepoint.fleet.measures.timeline import Timeline
+from chargepoint.fleet.measures.timeline import Row, Timeline
 
 
 class Run:
@@ -74,3 +74,28 @@ def test_rows_are_plain_values_for_a_plot() -> None:
     assert row["p95_s"] == pytest.approx(0.001, rel=0.02)
     assert row["connected"] == 1
     assert "latency" not in row
+
+
+def test_a_row_knows_each_action_by_itself_and_comes_back_from_json() -> None:
+    slow, quick = ActionFigures(), ActionFigures()
+    timeline = Timeline()
+    for second in (1, 2, 3, 4):
+        quick.waited.record(0.010)
+        if second == 2:
+            slow.waited.record(2.0)
+        actions = {"Heartbeat": quick.copy(), "Authorize": slow.copy()}
+        timeline.add(Snapshot(at_s=float(second), actions=actions))
+    rows = list(timeline)
+    assert [set(row.actions) for row in rows] == [
+        {"Heartbeat"}, {"Heartbeat", "Authorize"}, {"Heartbeat"}, {"Heartbeat"}
+    ]  # fmt: skip
+    joined = rows[0].joined(rows[1])
+    assert joined.actions["Heartbeat"].count == 2
+    assert joined.actions["Authorize"].percentile(95) == pytest.approx(2.0, rel=0.02)
+    assert joined.latency.count == 3
+    written = json.loads(json.dumps(joined.to_json()))
+    assert written["actions"]["Authorize"]["p95_s"] == pytest.approx(2.0, rel=0.02)
+    again = Row.from_json(written)
+    assert again.actions["Authorize"].percentile(95) == pytest.approx(2.0, rel=0.02)
+    assert (again.latency.count, again.latency.buckets) == (3, joined.latency.buckets)
+    assert (again.at_s, again.over_s, again.connected) == (joined.at_s, joined.over_s, joined.connected)

@@ -265,3 +265,13 @@ def test_the_criteria_of_the_page_can_be_read() -> None:
     assert len(texts) > 4
     for text in texts:
         parse(text)
+
+
+def test_what_was_lost_with_a_worker_is_lost_and_said_to_be_so() -> None:
+    cut = entry("CP002", "key4", 4, stopped_at=None, delivered=False, lost_with="tcp://10.0.0.7:4000")
+    gone = entry("CP002", "key5", None)
+    result = judged("lost_transactions > 0", outcome(ledger=ledger_of(cut, gone)))
+    assert (result.judged, result.value) == ("failed", 2.0)
+    assert result.notes[0] == "1 of them were lost with a worker of the fleet, not by the central system"
+    assert "it was open when worker tcp://10.0.0.7:4000 was lost" in result.notes[1]
+    assert judged("doubled_transactions > 0", outcome(ledger=ledger_of(cut))).judged == "passed"

@@ -242,6 +242,25 @@ def test_lines_tell_each_event_once_at_once() -> None:
     assert [line for line in told if "started" not in line] == ["0:00:01  blackout", "0:00:02  return"]
 
 
+def test_a_trouble_is_told_when_it_begins_and_when_it_has_spread() -> None:
+    fleet, told = FakeFleet(), list[str]()
+    lines = Lines(fleet, told.append, every_s=0)
+    for at_s, count in enumerate((1, 2, 60, 60, 0, 60)):
+        trouble = f"{count} of 60 stations cannot connect (refused): nothing listens"
+        fleet.trouble = [trouble] if count else []
+        lines(Snapshot(at_s=float(at_s)))
+    assert [line.split()[0] for line in told if "cannot" in line] == ["1", "60", "60"]
+
+
+def test_lines_tell_an_event_with_the_time_of_the_stations_where_that_is_another() -> None:
+    told: list[str] = []
+    snapshot = Snapshot(at_s=2.0, station_s=7200.0)
+    snapshot.events = [Happened(1.5, 3600.0, "blackout")]
+    Lines(FakeFleet(), told.append)(snapshot)
+    assert told[0] == "0:00:01  station time +1:00:00  blackout"
+    assert told[1].startswith("0:00:02  station time +2:00:00  0/0 started")
+
+
 def test_the_view_logs_events_and_notes() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
     view = FleetView(FakeFleet(), console, Lines(FakeFleet(), print))
