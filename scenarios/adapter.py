@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import aiohttp
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError
 
 from chargepoint.config.problems import in_order, places
 from chargepoint.config.section import Context, Expected, Section, mistake
@@ -54,42 +54,40 @@ class CallEntry(Section):
 class AdapterFile(Section):
     """The file."""
 
-    base_url: str = Field(description="Where the API is.")
+    base_url: str = Field(description="Where the API is; ${NAME} is read from the environment.")
     headers: Annotated[dict[str, str], Expected("names and texts")] = Field(
         default={}, description="Of every request; ${NAME} is read from the environment."
     )
     timeout_s: float = Field(default=30.0, gt=0, description="Real seconds for an answer.")
     calls: Mapping[str, Any] = Field(description="By action; `*` for all others.")
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise mistake("is no address of an HTTP API; write http:// or https://")
-        return url.rstrip("/")
-
 
 class Adapter:
     """Makes a foreign central system call a station."""
 
-    def __init__(self, file: AdapterFile, calls: Mapping[str, CallEntry], headers: Mapping[str, str]) -> None:
-        self._file = file
+    def __init__(
+        self, base_url: str, timeout_s: float, calls: Mapping[str, CallEntry], headers: Mapping[str, str]
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._timeout_s = timeout_s
         self._calls = calls
         self._headers = headers
 
+    def describes(self, action: str) -> bool:
+        """It says how to make that call."""
+        return action in self._calls or "*" in self._calls
+
     async def call(self, cp: str, action: str, payload: Any) -> Any:
-        """The station's answer, as the API tells it. Raises `AdapterError`."""
-        entry = self._calls.get(action) or self._calls.get("*")
-        if entry is None:
-            raise AdapterError(f"the adapter does not say how to make a {action}")
+        """The station's answer, as the API tells it, to a call that it `describes`. Raises `AdapterError`."""
+        entry = self._calls.get(action) or self._calls["*"]
         scope = {"cp": cp, "action": action, "payload": payload}
         quoted = {"cp": quote(cp, safe=""), "action": action, "payload": payload}
         try:
-            url = self._file.base_url + str(filled(entry.path, quoted))
+            url = self._base_url + str(filled(entry.path, quoted))
             body = filled(entry.body, scope)
         except ExpressionError as error:
             raise AdapterError(f"{action}: {error}") from None
-        timeout = aiohttp.ClientTimeout(total=self._file.timeout_s)
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session,
@@ -100,7 +98,7 @@ class Adapter:
                     raise AdapterError(f"{entry.method} {url} was answered {response.status}: {text[:200]}")
                 document = await response.json(content_type=None) if text.strip() else {}
         except TimeoutError:
-            raise AdapterError(f"{entry.method} {url}: no answer in {self._file.timeout_s:g} s") from None
+            raise AdapterError(f"{entry.method} {url}: no answer in {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:
             raise AdapterError(f"{entry.method} {url}: {error}") from None
         try:
@@ -123,12 +121,17 @@ def load_adapter(path: Path, environment: Mapping[str, str] = os.environ) -> Ada
             calls[action] = CallEntry.model_validate(entry)
         except ValidationError as error:
             problems |= {("calls", action, *place): text for place, text in places(CallEntry, error).items()}
-    headers = {}
-    for name, value in file.headers.items():
-        for wanted in _ENVIRONMENT.findall(value):
+
+    def known(text: str, *place: str | int) -> str:
+        for wanted in _ENVIRONMENT.findall(text):
             if wanted not in environment:
-                problems["headers", name] = f"needs the environment variable {wanted}, which is not set"
-        headers[name] = _ENVIRONMENT.sub(lambda match: environment.get(match[1], ""), value)
+                problems[place] = f"needs the environment variable {wanted}, which is not set"
+        return _ENVIRONMENT.sub(lambda match: environment.get(match[1], ""), text)
+
+    headers = {name: known(value, "headers", name) for name, value in file.headers.items()}
+    base_url = known(file.base_url, "base_url")
+    if not base_url.startswith(("http://", "https://")):
+        problems.setdefault(("base_url",), "is no address of an HTTP API; write http:// or https://")
     if problems:
         raise ConfigError(in_order(problems, document, columns=True))
-    return Adapter(file, calls, headers)
+    return Adapter(base_url, file.timeout_s, calls, headers)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.synchronize import Event
+from urllib.parse import urlsplit
 
 from chargepoint.errors import ConfigError
 from scenarios.model import load
 from scenarios.runner import RunOptions, new_outcome, run
 from scenarios.verdict import Outcome, Verdict
 
-__all__ = ["run_all"]
+__all__ = ["run_all", "unreachable"]
+
+_REACH_WITHIN_S = 5.0
+_LOOKS_EACH_S = 0.2
 
 Told = Callable[[Outcome], None]
 """Hears of each outcome as soon as it is there."""
@@ -29,6 +35,9 @@ async def run_all(
     for name in names:
         if stop.is_set() or (fail_fast and _wrong(outcomes)):
             outcome = not_run(name)
+        elif away := await _away(options, outcomes):
+            outcome = not_run(name)
+            outcome.verdict, outcome.why = Verdict.ERROR, away
         else:
             outcome = await _one(name, options, stop)
         outcomes.append(outcome)
@@ -38,6 +47,24 @@ async def run_all(
 
 def _wrong(outcomes: Sequence[Outcome]) -> bool:
     return any(outcome.verdict in (Verdict.FAIL, Verdict.ERROR) for outcome in outcomes)
+
+
+async def _away(options: RunOptions, outcomes: Sequence[Outcome]) -> str | None:
+    """Whether nobody is at a foreign central system's address any more, after one that could not be run."""
+    if options.csms is None or not outcomes or outcomes[-1].verdict is not Verdict.ERROR:
+        return None
+    return await asyncio.to_thread(unreachable, options.csms)
+
+
+def unreachable(url: str) -> str | None:
+    """Why nobody listens at a central system's address; None if somebody does."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), _REACH_WITHIN_S).close()
+    except OSError as error:
+        return f"no central system at {url}: {error.strerror or error}"
+    return None
 
 
 async def _one(name: str, options: RunOptions, stop: asyncio.Event) -> Outcome:
@@ -75,15 +102,18 @@ def mistaken(name: str, error: ConfigError) -> Outcome:
 async def _beside(
     names: Sequence[str], options: RunOptions, jobs: int, fail_fast: bool, told: Told, stop: asyncio.Event
 ) -> list[Outcome]:
-    """In processes; what is under way when it stops comes to its end."""
+    """In processes; what is under way comes to its end, but not after `stop`."""
     context = multiprocessing.get_context("spawn")
+    stop_all = context.Event()
     found: dict[str, Outcome] = {}
     loop = asyncio.get_running_loop()
-    with ProcessPoolExecutor(jobs, context, initializer=_ignore_interrupts) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(stop_all,)) as pool:
         under_way: dict[asyncio.Future[Outcome], str] = {}
         waiting = list(names)
         stopped = asyncio.ensure_future(stop.wait())
         while waiting or under_way:
+            if stop.is_set():
+                stop_all.set()
             if stop.is_set() or (fail_fast and _wrong(list(found.values()))):
                 waiting = []
             while waiting and len(under_way) < jobs:
@@ -117,10 +147,31 @@ async def _beside(
     return outcomes
 
 
-def _ignore_interrupts() -> None:
+_stop_all: Event | None = None
+"""In a process of several: set when all of them are to stop."""
+
+
+def _prepare(stop_all: Event) -> None:
     """The parent hears Ctrl-C and decides."""
+    global _stop_all
+    _stop_all = stop_all
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _in_process(name: str, options: RunOptions) -> Outcome:
-    return asyncio.run(_one(name, options, asyncio.Event()))
+    return asyncio.run(_one_of_several(name, options))
+
+
+async def _one_of_several(name: str, options: RunOptions) -> Outcome:
+    stop = asyncio.Event()
+
+    async def watch() -> None:
+        while _stop_all is not None and not _stop_all.is_set():
+            await asyncio.sleep(_LOOKS_EACH_S)
+        stop.set()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        return await _one(name, options, stop)
+    finally:
+        watching.cancel()

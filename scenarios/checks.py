@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chargepoint.ocpp16.schema import CP_TO_CSMS
@@ -39,9 +39,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """A condition has come true; by these exchanges or events, if it is about any."""
+    """A condition has come true; by these exchanges or events, or by what is `shown` at that moment."""
 
     by: tuple[Exchange | Event, ...] = ()
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
     def take(self) -> None:
         """They answer for no other expectation."""
@@ -52,7 +53,7 @@ class Truth:
     def document(self) -> dict[str, Any]:
         """The newest of them, for paths."""
         if not self.by:
-            return {}
+            return dict(self.shown)
         newest = self.by[-1]
         if isinstance(newest, Exchange):
             return newest.document()
@@ -250,10 +251,9 @@ class _Statuses(Check):
 
     def __call__(self) -> Truth | None:
         went = self._went()
-        if self._exactly:
-            return Truth() if went == self._wanted else None
         rest = iter(went)
-        return Truth() if all(status in rest for status in self._wanted) else None
+        met = went == self._wanted if self._exactly else all(status in rest for status in self._wanted)
+        return Truth(shown=self._staged.status(self._connector)) if met else None
 
     def instead(self) -> str:
         return f"it went through {', '.join(self._went()) or 'no other status'}"
@@ -287,7 +287,7 @@ class _State(Check):
             return None
         if self._that is not None and not evaluate(self._that, {**self._scope, **self._shown}):
             return None
-        return Truth()
+        return Truth(shown=self._shown)
 
     def instead(self) -> str:
         wrong = mismatch(self._wanted, self._shown)
@@ -359,7 +359,8 @@ class _Site(Check):
         self._shown = self._site()
         if mismatch(self._wanted, self._shown) is not None:
             return None
-        return Truth() if all(evaluate(that, {**self._scope, **self._shown}) for that in self._that) else None
+        met = all(evaluate(that, {**self._scope, **self._shown}) for that in self._that)
+        return Truth(shown=self._shown) if met else None
 
     def instead(self) -> str:
         every = " ".join((*self._that, *self._wanted))

@@ -7,13 +7,14 @@ from typing import Any
 
 from chargepoint.csms.calls import CallFailed, CallTimeout
 from chargepoint.csms.central_system import CentralSystem
-from scenarios.adapter import Adapter
+from scenarios.adapter import Adapter, AdapterError
 from scenarios.expressions import filled
+from scenarios.history import CSMS
 from scenarios.matching import described, mismatch
 from scenarios.payloads import answer_payload, call_payload
-from scenarios.stage import Stage
+from scenarios.stage import Stage, Staged
 from scenarios.step import Csms
-from scenarios.verdict import Failed, Impossible
+from scenarios.verdict import Failed, Impossible, Unsuited
 
 __all__ = ["called", "told"]
 
@@ -56,7 +57,10 @@ def _answers(csms: CentralSystem, of: Csms, at: str | None, scope: Mapping[str, 
 async def called(
     stage: Stage, adapter: Adapter | None, of: Csms, cp: str, scope: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """It calls a station: the exchange. Raises `Failed` if the answer is not what was expected."""
+    """It calls a station: the exchange.
+
+    Raises `Failed` if the answer is not what was expected, `Unsuited` if an adapter cannot make that call.
+    """
     action = str(filled(of.call, scope))
     payload = call_payload(action, filled(of.payload, scope) or {})
     answer, refused = await _asked(stage, adapter, cp, action, payload)
@@ -86,7 +90,16 @@ async def _asked(
     if stage.csms is None:
         if adapter is None:
             raise Impossible("nobody here can make this central system call a station; see --adapter")
-        return await adapter.call(cp, action, payload), None
+        if not adapter.describes(action):
+            raise Unsuited(f"the adapter does not say how to make a {action}")
+        seen = len(stage.staged(cp).history.exchanges)
+        try:
+            answer = await adapter.call(cp, action, payload)
+        except AdapterError:
+            if (code := _refused(stage.staged(cp), seen, action)) is None:
+                raise
+            return None, code
+        return answer, _refused(stage.staged(cp), seen, action)
     stage.clock.release()  # the call holds it itself, but on a slow line, which takes station time
     try:
         return await stage.csms.call(cp, action, payload, timeout_s=_CALL_WITHIN_S), None
@@ -96,3 +109,11 @@ async def _asked(
         return None, error.code
     finally:
         stage.clock.hold()
+
+
+def _refused(staged: Staged, seen: int, action: str) -> str | None:
+    """The CALLERROR with which the station answered that call; each API tells of one in a way of its own."""
+    for exchange in staged.history.exchanges[seen:]:
+        if exchange.sender == CSMS and exchange.action == action and exchange.error is not None:
+            return exchange.error
+    return None

@@ -205,7 +205,7 @@ class Condition(Section):
     times: Whole = Field(default=1, description="So many of them.")
     since: Literal["step", "start"] = Field(default="step", description="From when on it is looked at.")
     within: Duration | None = Field(default=None, description="How much station time it has.")
-    save: Saved = Field(default={}, description="Variables from the exchange.")
+    save: Saved = Field(default={}, description="Variables from the exchange, or from what is shown.")
     message: Text | None = Field(default=None, description="What to say if it does not come true.")
 
     @field_validator("frame")
@@ -232,8 +232,6 @@ class Condition(Section):
         problems = {key: "goes with `frame` only" for key in _WITH_FRAME if key in written}
         if "where" in written and "event" not in subjects:
             problems["where"] = "goes with `frame` or `event` only"
-        if "save" in written and "event" not in subjects:
-            problems["save"] = "goes with `frame` or `event` only"
         if problems and "frame" not in subjects:
             raise mistakes(problems)
         return self

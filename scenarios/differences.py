@@ -70,7 +70,7 @@ class Difference:
             "what": self.what,
             "matters": self.matters,
             "action": self.action,
-            "line": self.line,
+            "line": abs(self.line),
             "path": self.path,
             "recorded": self.recorded,
             "now": self.now,

@@ -158,7 +158,7 @@ class _Teller:
 
     def _deed(self, deed: Deed, following: list[Frame], until: float) -> Iterator[str]:
         yield from self._pause(deed.at)
-        yield f"  # {format_time(deed.at)}, line {deed.line}"
+        yield f"  # {format_time(deed.at)}, line {abs(deed.line)}"
         for frame in following:
             if frame.line >= until and frame.line > deed.line:
                 break
@@ -198,7 +198,7 @@ class _Teller:
     def _asked(self, frame: Frame, following: list[Frame]) -> Iterator[str]:
         """A CALL of the central system."""
         yield from self._pause(frame.at)
-        yield f"  # {format_time(frame.at)}, line {frame.line}"
+        yield f"  # {format_time(frame.at)}, line {abs(frame.line)}"
         for later in following:
             if not later.outgoing or any(frame.line < deed.line <= later.line for deed in self._deeds):
                 break

@@ -142,7 +142,7 @@ class History:
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     sessions: dict[int, Session] = field(default_factory=dict)
-    _open: dict[tuple[str, str], Exchange] = field(default_factory=dict, repr=False)
+    _open: dict[tuple[str, str], list[Exchange]] = field(default_factory=dict, repr=False)
 
     def add(self, t: float, at: float, event: str, fields: dict[str, Any]) -> None:
         """One event as a station tells its watchers."""
@@ -177,8 +177,13 @@ class History:
             case [2, str(unique_id), str(action), _]:
                 exchange = Exchange(self.cp, sender, action, unique_id, t, frame)
                 self.exchanges.append(exchange)
-                self._open[sender, unique_id] = exchange
+                self._open.setdefault((sender, unique_id), []).append(exchange)
             case [3, str(unique_id), _] | [4, str(unique_id), _, *_]:
-                asked = self._open.pop((CSMS if sender == STATION else STATION, unique_id), None)
-                if asked is not None:
-                    asked.reply = frame
+                self._replied((CSMS if sender == STATION else STATION, unique_id), frame)
+
+    def _replied(self, asked: tuple[str, str], reply: Frame) -> None:
+        """Of CALLs with one id the newest is answered first: a doubled one is often refused at once."""
+        if waiting := self._open.get(asked):
+            waiting.pop().reply = reply
+            if not waiting:
+                del self._open[asked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from chargepoint.config.problems import in_order, places
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
 from chargepoint.config.source import Document, Place, Scalar, read, spelled
 from chargepoint.config.source import parse as parse_document
+from chargepoint.config.wording import nearest
 from chargepoint.durations import moment
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.plan.group import station_config
@@ -223,6 +225,14 @@ class Scenario:
             found |= dict.fromkeys(disturbance.needs)
         return tuple(found)
 
+    def mentions(self, name: str) -> bool:
+        """That variable is among its own, or the word stands in it or in what it includes."""
+        word = re.compile(rf"\b{name}\b")
+        files = [path for path in (self.path, *map(Path, self.fragments)) if path is not None]
+        return name in self.file.variables or any(
+            word.search(path.read_text(encoding="utf-8")) is not None for path in files
+        )
+
 
 def every(steps: Steps) -> Iterator[Any]:
     """All steps, those within steps included."""
@@ -264,6 +274,7 @@ def _bind(name: str, path: Path, document: Document, warn: Warn) -> Scenario:
     problems: list[str] = []
     fragments: dict[str, Fragment] = {}
     _gather(document, path, (path.resolve(),), fragments, problems)
+    problems += _strangers(document)
     try:
         file = ScenarioFile.model_validate(dict(document.tree), context=context)
     except ValidationError as error:
@@ -299,6 +310,34 @@ def _gather(
         except ValidationError as error:
             problems.extend(in_order(places(Fragment, error), inner, columns=True))
         _gather(inner, other, (*above, other.resolve()), found, problems)
+
+
+def _strangers(document: Document) -> Iterator[str]:
+    """Steps at stations that the file does not have."""
+    listed = document.tree.get("stations", [{}])
+    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    known = [str(entry.get("id", StationEntry().id)) for entry in entries]
+    if not known or any("{" in name for name in known):
+        return
+    for place, step in _written_steps(document.tree, ()):
+        at = step.get("at")
+        if isinstance(at, Scalar) and "{" not in at and at not in known:
+            own = (*place, "at")
+            where = f"{document.name}:{document.line(own)}:{document.column(own)}: {spelled(own)}: "
+            yield f"{where}there is no station {at}; {nearest(at, known)}"
+
+
+def _written_steps(tree: Any, place: Place) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Every step of a file, right or wrong."""
+    if isinstance(tree, list):
+        for n, item in enumerate(tree):
+            if isinstance(item, Mapping) and place and place[-1] not in ("stations", "background"):
+                yield (*place, n), item
+            yield from _written_steps(item, (*place, n))
+    elif isinstance(tree, Mapping):
+        for key, item in tree.items():
+            if key in ("steps", "then", "else", "parallel", "repeat", "group"):
+                yield from _written_steps(item, (*place, key))
 
 
 def _includes(tree: Any, place: Place) -> Iterator[tuple[Place, str]]:

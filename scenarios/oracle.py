@@ -54,6 +54,7 @@ class Span:
 
     began_at: float
     ended_at: float
+    limit: float
     load: float
     draws: Mapping[str, tuple[float, float]]  # by station
 
@@ -69,17 +70,23 @@ class Measured:
     """What an oracle found; plain values, for the verdict and the report."""
 
     unit: str  # A (on each phase) or W
-    limit: float
+    limits: tuple[float, float]  # the lowest and the highest that there was
     numbers: dict[str, float] = field(default_factory=dict)
     cars: list[CarEnergy] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     over: list[tuple[float, float]] = field(default_factory=list)
 
+    @property
+    def limit(self) -> str:
+        """For people: `40 A`, or of one that followed the day `its limit of 20 to 40 A`."""
+        least, most = self.limits
+        return f"{most:g} {self.unit}" if least == most else f"its limit of {least:g} to {most:g} {self.unit}"
+
     def series(self) -> dict[str, list[tuple[float, float]]]:
         """Lines to draw, each of (station time, value): `limit`, `load`, `total` and one for each station."""
         lines: dict[str, list[tuple[float, float]]] = {"limit": [], "load": [], "total": []}
         for span in self.spans:
-            ends = {"limit": (self.limit,) * 2, "load": (span.load,) * 2, "total": span.total, **span.draws}
+            ends = {"limit": (span.limit,) * 2, "load": (span.load,) * 2, "total": span.total, **span.draws}
             for name, (begins, ended) in ends.items():
                 line = lines.setdefault(name, [])
                 if not line or line[-1] != (span.began_at, begins):
@@ -117,11 +124,12 @@ class _Outlet:
 class Oracle:
     """Follows one site from `began_at` on; tell it of every new course of a connector, ask it at any time."""
 
-    def __init__(self, site: SiteEntry, limit: float, load_w: Load, began_at: float) -> None:
+    def __init__(self, site: SiteEntry, limit: Load, load_w: Load, began_at: float) -> None:
         """`limit` is in the site's unit."""
         self._site = site
         self._in_amperes = site.limit_a is not None
-        self._limit = limit
+        self._limits = limit
+        self._limit = self._least = self._most = limit.value(began_at)
         self._load_w = load_w
         self._outlets: list[_Outlet] = []
         self._at = began_at
@@ -142,8 +150,9 @@ class Oracle:
         evse.observer = lambda: self._changed(outlet, evse.course)
 
     def next_change(self, at: float) -> float | None:
-        """When the building's load changes after that."""
-        return self._load_w.next_change(at)
+        """When the building's load, or the limit, changes after that."""
+        changes = (self._load_w.next_change(at), self._limits.next_change(at))
+        return min((change for change in changes if change is not None), default=None)
 
     def numbers(self, now: float) -> dict[str, Any]:
         """The figures up to now, and the state of the site, by the names that a scenario knows them by."""
@@ -178,7 +187,8 @@ class Oracle:
         numbers = self.numbers(now)
         lasting = {name: numbers[name] for name in NUMBERS if numbers[name] is not None}
         unit = "A" if self._in_amperes else "W"
-        return Measured(unit, self._limit, lasting, self._cars(now), list(self._spans), list(self._over))
+        limits = self._least, self._most
+        return Measured(unit, limits, lasting, self._cars(now), list(self._spans), list(self._over))
 
     # --- what happens ---------------------------------------------------------------------------------
 
@@ -207,7 +217,7 @@ class Oracle:
 
     def _advance(self, now: float) -> None:
         while self._at < now:
-            change = self._load_w.next_change(self._at)
+            change = self.next_change(self._at)
             until = now if change is None else min(change, now)
             bends = {bend for outlet in self._outlets for bend in outlet.course.bends()}
             cuts = [self._at, *sorted(bend for bend in bends if self._at < bend < until), until]
@@ -215,12 +225,16 @@ class Oracle:
                 self._stretch(begins, ends)
             self._at = until
             if until == change:
-                rises = self._load_w.value(until) > self._load
-                self._load = self._load_w.value(until)
-                if rises and self._over_at(until + _INSIDE_S):
-                    self._waiting.append(until)
-                else:
-                    self._give_up(until)
+                self._take_change(until)
+
+    def _take_change(self, at: float) -> None:
+        room = self._room()
+        self._load, self._limit = self._load_w.value(at), self._limits.value(at)
+        self._least, self._most = min(self._least, self._limit), max(self._most, self._limit)
+        if self._room() < room and self._over_at(at + _INSIDE_S):
+            self._waiting.append(at)
+        else:
+            self._give_up(at)
 
     # --- excess ---------------------------------------------------------------------------------------
 
@@ -276,8 +290,12 @@ class Oracle:
 
     def _excess(self, at: float) -> list[float]:
         """Amperes of each phase, or watts of all, beyond the limit; below 0 where there is room."""
-        room = self._limit - self._building()
+        room = self._room()
         return [drawn - room for drawn in self._drawn(at)]
+
+    def _room(self) -> float:
+        """What the building leaves of the limit, in its unit; below 0 if it is over it by itself."""
+        return self._limit - self._building()
 
     def _watts(self, excess: list[float]) -> float:
         factor = NOMINAL_V if self._in_amperes else 1.0
@@ -312,11 +330,17 @@ class Oracle:
             first, last = (self._of(outlet, at, channel) for at in ends)
             draws[outlet.cp] = draws[outlet.cp][0] + first, draws[outlet.cp][1] + last
         newest = self._spans[-1] if self._spans else None
-        load, level = self._building(), all(first == last for first, last in draws.values())
-        if newest and level and newest.load == load and newest.draws == draws:
+        level = all(first == last for first, last in draws.values())
+        span = Span(start, end, self._limit, self._building(), draws)
+        same = newest is not None and (newest.limit, newest.load, newest.draws) == (
+            span.limit,
+            span.load,
+            draws,
+        )
+        if newest is not None and level and same:
             newest.ended_at = end
         else:
-            self._spans.append(Span(start, end, load, draws))
+            self._spans.append(span)
 
     def _of(self, outlet: _Outlet, at: float, channel: int) -> float:
         if not self._in_amperes:

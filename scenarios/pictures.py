@@ -93,13 +93,13 @@ def picture(
     history: History, began_at: float, ended_at: float, marks: Sequence[Mark], salt: str
 ) -> Picture | None:
     """One station's story; None if nothing of it happened there. `salt` keeps pictures of a page apart."""
-    if ended_at <= began_at or not (history.statuses or history.limits or history.events):
+    lanes = dict(_lanes(history, ended_at))
+    charged = [connector for connector in _connectors(history) if _charged(history, connector)]
+    if ended_at <= began_at or not (lanes or charged):
         return None
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    lanes = dict(_lanes(history, ended_at))
-    charged = [connector for connector in _connectors(history) if _charged(history, connector)]
     panels = charged[:MOST_PANELS]
     shown = dict(list(lanes.items())[:MOST_LANES])
     heights = [len(shown) * _LANE_IN, *[_PANEL_IN] * (len(panels) + bool(panels))]
@@ -166,7 +166,7 @@ def site_picture(
                 look = {"color": colour, "linewidth": width, "label": name.replace("$", r"\$").lstrip("_")}
             shown = thinned(points)
             axes.plot([scale.x(at) for at, _ in shown], [value * factor for _, value in shown], **look)
-        axes.set_ylim(0, max(axes.get_ylim()[1], site.limit * factor) * 1.1)
+        axes.set_ylim(0, max(axes.get_ylim()[1], site.limits[1] * factor) * 1.1)
         axes.set_ylabel(size, color=_INK)
         _dress(axes, scale)
         _draw_marks(axes, marks, scale, named=False)

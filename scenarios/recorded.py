@@ -15,7 +15,8 @@ Kind = Literal["CALL", "CALLRESULT", "CALLERROR", "UNKNOWN"]
 class Frame:
     """One frame as it was on the wire, without secrets; `outgoing` means to the central system.
 
-    `at` are seconds since the epoch; `action` of an answer is that of its CALL, None where that is unknown.
+    `at` are seconds since the epoch; `line` rises with time, so it is below 0 in a file that has the newest
+    on top; `action` of an answer is that of its CALL, None where that is unknown.
     """
 
     at: float

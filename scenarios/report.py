@@ -21,7 +21,10 @@ from scenarios.verdict import Outcome, State, StepResult, Verdict
 
 __all__ = ["MOST_EVENTS", "MOST_FRAMES", "render", "write"]
 
-MOST_FRAMES = 400
+MOST_FRAMES = 10_000
+LEAST_FRAMES = 400
+"""A page has so many, shared by its scenarios, but of each as many as this; 10,000 are 6 MB."""
+
 MOST_EVENTS = 200
 MOST_STEPS = 400
 MOST_LIMITS = 80
@@ -63,6 +66,7 @@ def render(outcomes: Sequence[Outcome]) -> str:
     """The page. Needs matplotlib, see `chargepoint.fleet.verdict.plots.available`."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     found = rules(outcomes)
+    most_frames = max(MOST_FRAMES // max(len(outcomes), 1), LEAST_FRAMES)
     template = pages("scenarios", "chargepoint.fleet.verdict").get_template("report.html.j2")
     return template.render(
         title=f"{len(outcomes)} scenario{'' if len(outcomes) == 1 else 's'}",
@@ -71,7 +75,7 @@ def render(outcomes: Sequence[Outcome]) -> str:
         setup=_setup(outcomes),
         rules=_Some.of([_rule(rule) for rule in found], len(found)),
         coverage="\n".join(section(outcomes)) if found else "",
-        rows=[_story(n, outcome) for n, outcome in enumerate(outcomes, 1)],
+        rows=[_story(n, outcome, most_frames) for n, outcome in enumerate(outcomes, 1)],
     )
 
 
@@ -89,7 +93,7 @@ def _setup(outcomes: Sequence[Outcome]) -> dict[str, str]:
     }
 
 
-def _story(number: int, outcome: Outcome) -> dict[str, Any]:
+def _story(number: int, outcome: Outcome, most_frames: int) -> dict[str, Any]:
     """All the template needs of one scenario."""
     played = outcome.ended_at > outcome.began_at or bool(outcome.ran)
     disturbed = _marks(outcome)
@@ -131,7 +135,7 @@ def _story(number: int, outcome: Outcome) -> dict[str, Any]:
             ],
             MOST_MARKS,
         ),
-        "frames": _Some.of(list(_frames(outcome)), MOST_FRAMES),
+        "frames": _Some.of(list(_frames(outcome)), most_frames),
         "events": _Some.of(list(_events(outcome)), MOST_EVENTS),
     }
 

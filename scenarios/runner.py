@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from chargepoint.config import StationConfig
@@ -17,7 +18,8 @@ from scenarios.adapter import Adapter
 from scenarios.expressions import ExpressionError, filled
 from scenarios.model import Scenario
 from scenarios.performing import Teller
-from scenarios.stage import LINGER_S, Stage, StageError
+from scenarios.stage import ACCEPTED_WITHIN_S, DISTURBED_WITHIN_S, LINGER_S, Stage, StageError
+from scenarios.traces import Traces
 from scenarios.verdict import Failed, Impossible, Outcome, State, Undone, Unsuited, Verdict
 
 __all__ = ["RunOptions", "new_outcome", "run"]
@@ -36,7 +38,8 @@ class RunOptions:
     `clock` is `stepped`, `wall` or a speed such as `x60`; `linger_s` is real time after each frame on a
     stepped clock (0 for the embedded central system, 20 ms for any other); `real_within_s` is how long it
     may take; `config` is what stations without a template begin with; `samples_each_s`: so often, in station
-    time, the meters of what charges are noted for a report (less often in a long story).
+    time, the meters of what charges are noted for a report (less often in a long story); `traces`: where all
+    that stations say, hear and do is recorded.
     """
 
     csms: str | None = None
@@ -49,6 +52,7 @@ class RunOptions:
     linger_s: float | None = None
     real_within_s: float | None = None
     samples_each_s: float | None = None
+    traces: Traces | None = None
 
 
 def new_outcome(scenario: Scenario, options: RunOptions) -> Outcome:
@@ -146,6 +150,7 @@ async def _play(scenario: Scenario, options: RunOptions, outcome: Outcome) -> No
             first_transaction_id=file.csms.first_transaction_id,
             quick=True,
         )
+        stage.csms.on_withheld(stage.unanswered)
         await stage.csms.start()
         stage.url = stage.csms.url
     variables = {**file.variables, **options.variables}
@@ -153,12 +158,14 @@ async def _play(scenario: Scenario, options: RunOptions, outcome: Outcome) -> No
     outcome.steps = teller.results
     try:
         for entry in file.stations:
-            identity = str(filled(entry.id, teller.always(None)))
-            staged = stage.add(entry.config(identity, options.config, scenario.folder))
+            identity = str(filled(entry.id, teller.always))
+            config = entry.config(identity, options.config, scenario.folder)
+            traces = options.traces
+            traced = None if traces is None else partial(traces.open, scenario.name, identity)
+            staged = stage.add(config, traced)
             outcome.stations[identity] = staged.history
         if (site := file.site) is not None:
-            limit = filled(site.limit_w if site.limit_a is None else site.limit_a, teller.always(None))
-            stage.measure(site, limit)
+            stage.measure(site, filled(site.limit.always, teller.always))
         async with stage.playing():
             try:
                 await _tell(scenario, stage, teller, outcome)
@@ -166,6 +173,7 @@ async def _play(scenario: Scenario, options: RunOptions, outcome: Outcome) -> No
                 await teller.calm()
     finally:
         outcome.ended_at = clock.now()
+        outcome.story_frames = {cp: len(history.frames) for cp, history in outcome.stations.items()}
         if stage.site is not None:
             outcome.site = stage.site.measured(outcome.ended_at)
             outcome.numbers |= {f"site.{name}": value for name, value in outcome.site.numbers.items()}
@@ -178,8 +186,9 @@ async def _tell(scenario: Scenario, stage: Stage, teller: Teller, outcome: Outco
     begin = scenario.file.begin
     await teller.background()
     if begin != "off":
+        within_s = DISTURBED_WITHIN_S if scenario.file.background else ACCEPTED_WITHIN_S
         for staged in stage.stations.values():
-            await stage.power_up(staged, begin)
+            await stage.power_up(staged, begin, within_s)
         if begin != "powered":
             await stage.settle()
     try:

@@ -16,6 +16,7 @@ _SHORT = {
     "Csms": ["string"],
     "Include": ["string"],
     "LoadEntry": ["string", "array"],
+    "LimitEntry": ["number", "string", "array"],
 }
 """What may be one word, or a list, instead of a group."""
 

@@ -88,11 +88,41 @@ class LoadEntry(Section):
         return self.rows if self.file is None else _from_csv(folder / self.file)[0]
 
 
+class LimitEntry(LoadEntry):
+    """What the site may draw: always the same, or over time, as a file or rows."""
+
+    always: Number | None = Field(default=None, description="The same all the time.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_short(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return value
+        if isinstance(value, list):
+            return {"rows": value}
+        if isinstance(value, str) and "{" not in value:
+            try:
+                return {"always": float(value)}
+            except ValueError:
+                return {"file": value}
+        return {"always": value}
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> LimitEntry:
+        if (self.always is not None) + (self.file is not None) + bool(self.rows) != 1:
+            raise mistake("is a number, or a file or rows with times")
+        return self
+
+
 class SiteEntry(Section):
     """Where the stations of a story are connected, and what else is."""
 
-    limit_a: Number | None = Field(default=None, description="The breaker, in amperes on each phase.")
-    limit_w: Number | None = Field(default=None, description="The limit in watts, on all phases together.")
+    limit_a: LimitEntry | None = Field(
+        default=None, description="The breaker, in amperes on each phase; a number, a CSV file or rows."
+    )
+    limit_w: LimitEntry | None = Field(
+        default=None, description="The limit in watts, on all phases together; a number, a CSV file or rows."
+    )
     phases: int = Field(default=3, ge=1, le=3, description="Of the grid connection.")
     load: LoadEntry = Field(default=LoadEntry(), description="What the building draws over the day.")
     zone: Annotated[str, Expected("a time zone such as Europe/Berlin")] = Field(
@@ -129,7 +159,7 @@ class SiteEntry(Section):
         return rotation
 
     @model_validator(mode="after")
-    def _has_one_limit(self) -> SiteEntry:
+    def _has_one_limit(self, info: ValidationInfo) -> SiteEntry:
         if (self.limit_a is None) == (self.limit_w is None):
             raise mistake("has one limit: limit_a (amperes on each phase) or limit_w (watts)")
         problems: dict[Place, str] = {
@@ -137,13 +167,35 @@ class SiteEntry(Section):
             for who in self.rotation
             if self.phases < len(_ROTATION)
         }
-        for key in ("limit_a", "limit_w"):
-            value = getattr(self, key)
-            if isinstance(value, int | float) and value <= 0:
-                problems[key,] = f"must be above 0 (is {value:g})"
+        key, unit = ("limit_a", "amps") if self.limit_w is None else ("limit_w", "watts")
+        value = self.limit.always
+        if isinstance(value, int | float) and value <= 0:
+            problems[key,] = f"must be above 0 (is {value:g})"
+        if isinstance(info.context, Context):
+            for n, row in enumerate(self.limit.read(info.context.folder), 1):
+                much = row.amps if unit == "amps" else row.watts
+                if much is None:
+                    problems[key,] = f"counts in {unit}; row {n} ({row.time}) does not"
+                elif much < 0:
+                    problems[key,] = f"must not be below 0 (row {n}, {row.time}, is {much:g})"
         if problems:
             raise mistakes(problems)
         return self
+
+    @property
+    def limit(self) -> LimitEntry:
+        """The one that there is."""
+        limit = self.limit_w if self.limit_a is None else self.limit_a
+        assert limit is not None
+        return limit
+
+    def limit_over_time(self, folder: Path, began_at: float, always: float | None) -> Load:
+        """The limit in its unit; `always` where it does not follow the time."""
+        if always is not None:
+            return Load(((began_at, always),))
+        rows = self.limit.read(folder)
+        values = [(row.time, (row.watts if self.limit_a is None else row.amps) or 0.0) for row in rows]
+        return Load.of(values, began_at, self.zone)
 
     def lines(self, identity: str, connector: int, phases: int) -> tuple[int, ...]:
         """The site's phase, from 0, behind each of a connector's; on a site with fewer, all are its last."""
@@ -163,7 +215,7 @@ class SiteEntry(Section):
 
 @dataclass(slots=True)
 class Load:
-    """Power over time, as steps: each value holds until the next; times of day come back every day."""
+    """Power, or a limit, over time: each value holds until the next; times of day come back every day."""
 
     points: tuple[tuple[float, float], ...] = ()
     """(moment, value); or (seconds of the day, value) if `daily`. Ascending, no value like the one before."""

@@ -14,9 +14,11 @@ from chargepoint.actions import Actions
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.errors import ConfigError
+from chargepoint.recording import Perform, Recording
 from chargepoint.station import Station, assemble
 from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
+from chargepoint.trace import Trace
 from hal.api import Clock, Timer
 from hal.clock import ScaledClock, SteppedClock, WallClock
 from hal.simulated.evse import SimulatedEvse
@@ -30,6 +32,9 @@ __all__ = ["Stage", "StageError", "Staged"]
 Found = TypeVar("Found")
 
 ACCEPTED_WITHIN_S = 60.0
+DISTURBED_WITHIN_S = 600.0
+"""Where messages are lost from the beginning on a BootNotification may have to be sent again."""
+
 REAL_PATIENCE_S = 2.0
 """On a scaled clock nothing is given up sooner than this, in real time."""
 
@@ -63,8 +68,11 @@ class Staged:
 
     station: Station
     actions: Actions
+    perform: Perform  # what somebody does there
     history: History
+    trace: Trace | None = None
     refusal: str = ""  # why the newest attempt to connect failed
+    lost_at: float | None = None  # when the newest link was lost
     started: bool = False
 
     def status(self, connector: int) -> dict[str, Any]:
@@ -124,8 +132,8 @@ class Stage:
         """The clock is faster than real time."""
         return isinstance(self.clock, ScaledClock)
 
-    def add(self, config: StationConfig) -> Staged:
-        """Assemble a station; it is not started. Raises `ConfigError`."""
+    def add(self, config: StationConfig, traced: Callable[[], Trace] | None = None) -> Staged:
+        """Assemble a station; it is not started. `traced` opens its trace. Raises `ConfigError`."""
         identity = config.identity
         store = MemoryStore() if config.storage is None else SqliteStore.open(config.storage, identity)
         try:
@@ -141,12 +149,19 @@ class Stage:
             raise ConfigError([str(error)]) from error
         vehicle = config.vehicle
         default = vehicle_from({"kind": vehicle} if isinstance(vehicle, str) else vehicle)
-        staged = Staged(station, Actions(station, default), History(identity))
+        actions = Actions(station, default)
+        perform: Perform = actions.perform
+        trace = None if traced is None else traced()
+        if trace is not None:
+            perform = Recording(station, trace).performing(perform)
+        staged = Staged(station, actions, perform, History(identity), trace)
 
         def watch(event: str, fields: dict[str, Any]) -> None:
             staged.history.add(station.utc(), self.clock.now(), event, fields)
             if event == "connection" and not fields["online"]:
                 staged.refusal = str(fields.get("reason", ""))
+                if station.refusal is None:
+                    staged.lost_at = self.clock.now()
             if event in ("limit", "transaction", "status"):
                 self._sample(staged, fields["connector"])
             if event == "limit" and self._sampler is not None:
@@ -165,6 +180,11 @@ class Stage:
         if identity not in self.stations:
             raise StageError(f"there is no station {identity}; there are {', '.join(self.stations)}")
         return self.stations[identity]
+
+    def unanswered(self, cp: str, message_id: str) -> None:
+        """The embedded central system will never answer that CALL: nobody waits for it in real time."""
+        if cp in self.stations:
+            self.stations[cp].station.unanswered(message_id)
 
     def _sample(self, staged: Staged, connector: int) -> None:
         """Note what the meter shows, for the report; a reading costs no station time."""
@@ -201,10 +221,15 @@ class Stage:
         self._sampler = self.clock.call_at(self.clock.now() + every_s, look)
 
     def measure(self, site: SiteEntry, limit: Any) -> None:
-        """From now on the stations' site is measured; `limit` in its unit. Raises `StageError`."""
-        if not isinstance(limit, int | float) or limit <= 0:
+        """From now on the stations' site is measured; `limit` where it is always the same, in its unit.
+
+        Raises `StageError`.
+        """
+        if limit is not None and (not isinstance(limit, int | float) or limit <= 0):
             raise StageError(f"site: the limit must be a number above 0 (is {limit})")
-        self.site = Oracle(site, limit, site.load_w(self.folder, self.clock.now()), self.clock.now())
+        now = self.clock.now()
+        over_time = site.limit_over_time(self.folder, now, limit)
+        self.site = Oracle(site, over_time, site.load_w(self.folder, now), now)
         for identity in site.stations or self.stations:
             for n, evse in enumerate(self.staged(identity).station.evses, 1):
                 if not isinstance(evse, SimulatedEvse):
@@ -215,7 +240,7 @@ class Stage:
         self._wait_for_load()
 
     def _wait_for_load(self) -> None:
-        """Have everybody look when the building's load changes."""
+        """Have everybody look when the building's load, or the limit, changes."""
         change = None if self.site is None else self.site.next_change(self.clock.now())
         if change is not None:
             self.clock.call_at(change, self._load_changed)
@@ -351,7 +376,7 @@ class Stage:
 
     # --- life ---------------------------------------------------------------------------------------
 
-    async def power_up(self, staged: Staged, until: str) -> None:
+    async def power_up(self, staged: Staged, until: str, within_s: float = ACCEPTED_WITHIN_S) -> None:
         """Start a station and wait until it is `connected` or `accepted`. Raises `StageError`."""
         staged.started = True
         staged.station.start()
@@ -362,12 +387,10 @@ class Stage:
             station = staged.station
             return (station.accepted if until == "accepted" else station.online) or None
 
-        if await self.until(there, ACCEPTED_WITHIN_S) is None:
+        if await self.until(there, within_s) is None:
             identity, registration = staged.station.identity, staged.station.charge_point.boot.registration
             if staged.station.online:
-                raise StageError(
-                    f"{identity} was not accepted within {ACCEPTED_WITHIN_S:g} s: {registration.value}"
-                )
+                raise StageError(f"{identity} was not accepted within {within_s:g} s: {registration.value}")
             raise StageError(f"{identity} cannot connect to {self.url}: {staged.refusal or 'no answer'}")
 
     async def close(self, orderly: bool) -> None:
@@ -381,5 +404,7 @@ class Stage:
                 staged.station.close()
         for staged in self.stations.values():
             await staged.station.link.closed()
+            if staged.trace is not None:
+                staged.trace.close()
         if self.csms is not None:
             await self.csms.stop()

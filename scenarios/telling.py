@@ -44,10 +44,10 @@ def _site(site: Measured) -> str:
         most = f"{numbers['max_over_w']:.0f} W" + (
             f", {numbers['max_over_a']:.1f} A on one phase" if site.unit == "A" else ""
         )
-        kept = f"over {site.limit:g} {site.unit} for {length(numbers['over_seconds'])}"
+        kept = f"over {site.limit} for {length(numbers['over_seconds'])}"
         kept += f" by at most {most}, {numbers['over_wh']:.1f} Wh"
     else:
-        kept = f"never over {site.limit:g} {site.unit}"
+        kept = f"never over {site.limit}"
     missed = f" ({numbers['unanswered']:.0f} unanswered)" if numbers["unanswered"] else ""
     cars = f"{len(site.cars)} car{'' if len(site.cars) == 1 else 's'}"
     return (
@@ -60,12 +60,13 @@ def _site(site: Measured) -> str:
 def details(outcome: Outcome, *, always: bool = False) -> list[str]:
     """What to know about one that failed or broke off; of any other only if `always`, and no frames."""
     wrong = outcome.verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_RUN)
-    if not outcome.ran or not (wrong or always):
+    if not (wrong or always):
         return []
-    lines = ["  " + text for text in tree(outcome)]
+    lines = ["  " + text for text in tree(outcome)] if outcome.ran else []
     if not wrong:
         return lines
-    around = list(frames_around(outcome))
+    worst = outcome.worst
+    around = list(frames_around(outcome, None if worst is None else worst.ended_at))
     if around:
         lines += ["  frames around it:", *("    " + text for text in around)]
     if outcome.lost_s:
@@ -92,14 +93,13 @@ def _branch(step: StepResult, began_at: float, depth: int) -> Iterator[str]:
             yield from _branch(child, began_at, depth + 1)
 
 
-def frames_around(outcome: Outcome) -> Iterator[str]:
-    """The last frames of the stations up to the moment when it went wrong."""
-    worst = outcome.worst
-    until = outcome.ended_at if worst is None or worst.ended_at is None else worst.ended_at
+def frames_around(outcome: Outcome, until: float | None) -> Iterator[str]:
+    """The last frames of the stations up to that moment of the story, or to its end."""
+    until = outcome.ended_at if until is None else until
     every = [
         (frame.at, cp, frame)
         for cp, history in outcome.stations.items()
-        for frame in history.frames
+        for frame in history.frames[: outcome.story_frames.get(cp)]
         if frame.at <= until
     ]
     for at, cp, frame in sorted(every, key=lambda entry: entry[0])[-_FRAMES:]:

@@ -11,6 +11,7 @@ from scenarios.oracle import Measured
 
 __all__ = [
     "Failed",
+    "Gone",
     "Impossible",
     "Outcome",
     "State",
@@ -32,7 +33,7 @@ class Verdict(Enum):
 
 
 class State(Enum):
-    """Of one step. `LEFT_OUT`: the branch of an `if` that was not taken."""
+    """Of one step. `LEFT_OUT`: the branch of an `if` that was not taken, or what this run cannot have."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -66,7 +67,10 @@ class StepResult:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one scenario. `why` is empty for a PASS; times are station time but for `real_s`."""
+    """What came of one scenario. `why` is empty for a PASS; times are station time but for `real_s`.
+
+    `story_frames` says how many frames each station had at the end of the story; then it was tidied up.
+    """
 
     name: str
     title: str
@@ -74,6 +78,7 @@ class Outcome:
     why: str = ""
     steps: list[StepResult] = field(default_factory=list)
     stations: dict[str, History] = field(default_factory=dict)
+    story_frames: dict[str, int] = field(default_factory=dict)
     began_at: float = 0.0
     ended_at: float = 0.0
     real_s: float = 0.0
@@ -118,3 +123,7 @@ class Unsuited(Exception):
 
 class Undone(Exception):
     """The story broke off at a step that cannot be done; already noted there."""
+
+
+class Gone(Undone):
+    """The central system is not there any more: nothing can be said about it."""

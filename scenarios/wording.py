@@ -10,10 +10,12 @@ from scenarios.condition import Condition, Never
 from scenarios.expressions import ExpressionError, filled
 from scenarios.matching import described
 from scenarios.step import Csms, Wait
+from scenarios.telling import length
 
 __all__ = ["sentence", "step_text", "written"]
 
 _LONGEST = 160
+_LENGTHS = frozenset({"for", "about_every", "latency", "jitter", "delay", "by", "every"})
 
 
 def step_text(step: Any, scope: Mapping[str, Any] | None = None) -> str:
@@ -57,8 +59,15 @@ def _text(kind: str, of: Any, scope: Mapping[str, Any]) -> str:
         return f"{len(of)} branches beside each other"
     if kind == "set":
         return "set " + ", ".join(of)
-    arguments = _words(written(of), scope)
+    arguments = _words({key: _as_length(key, value) for key, value in written(of).items()}, scope)
     return f"{kind} {arguments}" if arguments else kind
+
+
+def _as_length(key: str, value: Any) -> Any:
+    """Lengths of time as a person says them; a disturbance has them in seconds."""
+    if key not in _LENGTHS or not isinstance(value, float):
+        return value
+    return f"{'-' if value < 0 else ''}{length(abs(value))}"
 
 
 def written(section: Section) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def _print(outcome: Outcome, show_all: bool) -> None:
 
 
 def _line(outcome: Outcome, difference: Difference) -> str:
-    where = f"{outcome.source}:{difference.line}" if difference.line else outcome.source
+    where = f"{outcome.source}:{abs(difference.line)}" if difference.line else outcome.source
     mark = "" if difference.matters else "(no matter) "
     return f"{where}: {format_time(difference.at)} {mark}{difference.text()}"
 

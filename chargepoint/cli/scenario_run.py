@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -16,10 +14,11 @@ from chargepoint.cli.running import catch_signals, run_async
 from chargepoint.config import load as load_config
 from chargepoint.config.section import plain
 from chargepoint.config.source import Scalar
+from chargepoint.config.wording import nearest
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.verdict.plots import REMEDY, available
 from scenarios.adapter import load_adapter
-from scenarios.batch import run_all
+from scenarios.batch import run_all, unreachable
 from scenarios.collection import collected
 from scenarios.coverage import section
 from scenarios.junit import junit
@@ -27,12 +26,12 @@ from scenarios.model import load
 from scenarios.rules import table
 from scenarios.runner import SAMPLES_EACH_S, RunOptions
 from scenarios.telling import details, line, summary
+from scenarios.traces import Traces
 from scenarios.verdict import Outcome, Verdict
 
 __all__ = ["run_command"]
 
 PASSED, FAILED, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
-_REACH_WITHIN_S = 5.0
 
 
 def _variable(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
@@ -74,6 +73,12 @@ def _variable(ctx: click.Context, parameter: click.Parameter, given: tuple[str, 
 @click.option("--timeout", type=DURATION, help="Real time for each scenario; longer is an ERROR.")
 @click.option("--junit", "junit_path", type=click.Path(path_type=Path), metavar="OUT", help="JUnit XML.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="OUT.html", help="A page to look at.")
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    metavar="FILE|DIR",
+    help="Record every frame and event; a file for one station of one scenario, else a folder of files.",
+)
 @click.option("--fail-fast", is_flag=True, help="Nothing more after the first that fails.")
 @click.option("--verbose", "-v", is_flag=True, help="The tree of steps of every scenario.")
 @click.option(
@@ -97,6 +102,7 @@ def run_command(
     timeout: float | None,
     junit_path: Path | None,
     report: Path | None,
+    trace: Path | None,
     fail_fast: bool,
     verbose: bool,
     covering: bool,
@@ -114,6 +120,14 @@ def run_command(
     for flag, path in (("--junit", junit_path), ("--report", report)):
         if path is not None and (problem := unwritable(path)):
             raise click.UsageError(f"{flag} {path}: {problem}")
+    chosen = _tagged(collected(names), tags)
+    if not chosen:
+        raise click.UsageError("no scenario has these tags")
+    if variables and (problem := _unknown(chosen, variables)):
+        raise click.UsageError(f"--set {problem}")
+    traces = None if trace is None else Traces.planned(trace, chosen)
+    if traces is not None and traces.stems is None and (problem := unwritable(traces.path)):
+        raise click.UsageError(f"--trace {trace}: {problem}")
     options = RunOptions(
         csms=url,
         clock=f"x{clock.factor:g}" if clock.kind == "scaled" else clock.kind,
@@ -125,14 +139,12 @@ def run_command(
         linger_s=linger,
         real_within_s=timeout,
         samples_each_s=None if report is None else SAMPLES_EACH_S,
+        traces=traces,
     )
-    chosen = _tagged(collected(names), tags)
-    if not chosen:
-        raise click.UsageError("no scenario has these tags")
-    if url is not None and (refusal := _unreachable(url)):
+    if url is not None and (refusal := unreachable(url)):
         click.echo(refusal, err=True)
         outcomes = [Outcome(name, "", Verdict.ERROR, refusal) for name in chosen]
-        _write(outcomes, junit_path, report)
+        _written(outcomes, junit_path, report)
         return COULD_NOT_RUN
     return run_async(_run(chosen, options, jobs, fail_fast, verbose, covering, junit_path, report))
 
@@ -161,8 +173,8 @@ async def _run(
     for text in (*found, *(section(outcomes) if found or covering else ())):
         click.echo(text)
     click.echo(summary(outcomes, time.monotonic() - began))
-    _write(outcomes, junit_path, report)
-    return INTERRUPTED if stop.is_set() else exit_code(outcomes)
+    written = _written(outcomes, junit_path, report)
+    return INTERRUPTED if stop.is_set() else exit_code(outcomes) if written else COULD_NOT_RUN
 
 
 def exit_code(outcomes: list[Outcome]) -> int:
@@ -175,13 +187,24 @@ def exit_code(outcomes: list[Outcome]) -> int:
     return PASSED if Verdict.PASS in verdicts and Verdict.NOT_RUN not in verdicts else COULD_NOT_RUN
 
 
-def _write(outcomes: list[Outcome], junit_path: Path | None, report: Path | None) -> None:
+def _written(outcomes: list[Outcome], junit_path: Path | None, report: Path | None) -> bool:
+    """Write what was asked for; what cannot be written (a full disk) does not keep the rest from it."""
+    problems = []
     if junit_path is not None:
-        junit_path.write_bytes(junit(outcomes))
+        try:
+            junit_path.write_bytes(junit(outcomes))
+        except OSError as error:
+            problems.append(f"--junit {junit_path}: {error.strerror}")
     if report is not None:
         from scenarios.report import write
 
-        write(outcomes, report)
+        try:
+            write(outcomes, report)
+        except OSError as error:
+            problems.append(f"--report {report}: {error.strerror}")
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    return not problems
 
 
 def _tagged(names: list[str], tags: tuple[str, ...]) -> list[str]:
@@ -189,19 +212,23 @@ def _tagged(names: list[str], tags: tuple[str, ...]) -> list[str]:
     return [name for name in names if not tags or set(tags) <= _tags_of(name, tags)]
 
 
+def _unknown(names: list[str], variables: dict[str, Any]) -> str | None:
+    """What is wrong with a variable that no scenario speaks of; files with mistakes are left to the run."""
+    scenarios = []
+    for name in names:
+        try:
+            scenarios.append(load(name))
+        except ConfigError:
+            return None
+    known = sorted({name for scenario in scenarios for name in scenario.file.variables})
+    for name in variables:
+        if not any(scenario.mentions(name) for scenario in scenarios):
+            return f"{name}: no scenario has such a variable" + (f"; {nearest(name, known)}" if known else "")
+    return None
+
+
 def _tags_of(name: str, tags: tuple[str, ...]) -> set[str]:
     try:
         return set(load(name).file.tags)
     except ConfigError:
         return set(tags)
-
-
-def _unreachable(url: str) -> str | None:
-    """Why nobody listens at a central system's address; None if somebody does."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "wss" else 80)
-    try:
-        socket.create_connection((parts.hostname, port), _REACH_WITHIN_S).close()
-    except OSError as error:
-        return f"no central system at {url}: {error.strerror or error}"
-    return None

@@ -12,7 +12,14 @@ from scenarios.faults.model import Disturbance
 
 __all__ = ["Flapping", "Part", "part_of"]
 
-_METER: dict[str, MeterTrouble] = {"meter_silent": "silent", "meter_nan": "nan", "meter_frozen": "frozen"}
+_METER: dict[str, MeterTrouble] = {
+    "meter_silent": "silent",
+    "meter_nan": "nan",
+    "meter_frozen": "frozen",
+    "meter_backwards": "backwards",
+    "meter_kilowatts": "kilowatts",
+    "meter_phase_lost": "phase_lost",
+}
 _CONTACTOR: dict[str, ContactorTrouble] = {
     "contactor_welded": "welded",
     "contactor_not_closing": "not_closing",
@@ -79,6 +86,8 @@ def part_of(disturbance: Disturbance, place: Place) -> Part | Flapping:
     """The fault that `disturbance` describes. Raises `BadDisturbance`, `Unsuitable`."""
     evse = _evse(place, disturbance.connector)
     kind = disturbance.kind
+    if kind == "meter_phase_lost" and evse.info.current == "dc":
+        raise BadDisturbance(f"connector {disturbance.connector} has direct current and no phases")
     if kind == "ev_flapping":
         return Flapping(disturbance, place, evse)
     broken, mended = _ways(kind, disturbance, evse)
@@ -103,11 +112,14 @@ def _ways(
     if kind == "ev_ignores_stop":
         return lambda: evse.misbehave(ignores_stop=True), lambda: evse.misbehave(ignores_stop=False)
 
-    def fall() -> None:
-        register_wh = 0.0 if kind == "meter_reset" else evse.register_wh - disturbance.by_wh
-        evse.set_register(max(register_wh, 0.0))
+    if kind == "limit_ignored":
+        return lambda: evse.break_controller(True), lambda: evse.break_controller(False)
 
-    return fall, lambda: None
+    def leap() -> None:
+        by_wh = {"meter_back": -disturbance.by_wh, "meter_jump": disturbance.by_wh}.get(kind)
+        evse.set_register(0.0 if by_wh is None else max(evse.register_wh + by_wh, 0.0))
+
+    return leap, lambda: None
 
 
 def _evse(place: Place, connector: int) -> SimulatedEvse:

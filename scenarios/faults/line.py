@@ -140,6 +140,10 @@ class FaultyLine(Tamper):
         if message is not None and message.ours:
             self._let_go(message.message_id)
 
+    def unanswered(self, message_id: str) -> None:
+        """Nothing comes back for it."""
+        self._let_go(message_id)
+
     def _take(self, way: Way, data: bytes) -> Message | None:
         message = self._read(way, data)
         if message is None:  # no frame at all: only a dead line stops it

@@ -43,6 +43,7 @@ class PingLoss:
         """On this connection and the next ones."""
         self._place.line.on_link_up.append(self._lose)
         self._lose()
+        self._place.struck("pings are not answered")
 
     async def heal(self) -> None:
         """Pongs are heard again."""
@@ -63,19 +64,31 @@ class HalfOpen:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._waits = False  # for a connection
 
     async def strike(self) -> None:
-        """Kill the present connection, if there is one."""
+        """Kill the present connection, or the next one if there is none."""
+        if self._place.station.online:
+            self._kill()
+        else:
+            self._waits = True
+            self._place.line.on_link_up.append(self._kill)
+
+    def _kill(self) -> None:
         place, station = self._place, self._place.station
-        if station.online:
-            place.line.dead = True
-            station.link.lose_pongs(
-                station.clock if isinstance(station.clock, SteppedClock) else station.wire
-            )
-            place.struck("the link is half-open")
+        self._wait_no_more()
+        place.line.dead = True
+        station.link.lose_pongs(station.clock if isinstance(station.clock, SteppedClock) else station.wire)
+        place.struck("the link is half-open")
+
+    def _wait_no_more(self) -> None:
+        if self._waits:
+            self._waits = False
+            self._place.line.on_link_up.remove(self._kill)
 
     async def heal(self) -> None:
         """The next packet is answered with a reset."""
+        self._wait_no_more()
         if self._place.line.dead:
             self._place.station.link.abort("the connection was reset: it had been dead")
             self._place.line.linger()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from chargepoint import durations
 from chargepoint.config.section import Expected, Section, mistake, mistakes
-
-if TYPE_CHECKING:
-    from scenarios.faults.setting import Applied, Setting
 
 __all__ = ["Disturbance", "FrameKind", "HardwareKind", "TlsKind"]
 
@@ -61,6 +58,11 @@ HardwareKind = Literal[
     "meter_frozen",
     "meter_back",
     "meter_reset",
+    "meter_jump",
+    "meter_backwards",
+    "meter_kilowatts",
+    "meter_phase_lost",
+    "limit_ignored",
     "contactor_welded",
     "contactor_not_closing",
     "pilot",
@@ -84,12 +86,12 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "skew": frozenset({"by"}),
     "jump": frozenset({"by"}),
     "drift": frozenset({"ppm"}),
-    "meter_back": frozenset({"by_wh"}),
+    **dict.fromkeys(("meter_back", "meter_jump"), frozenset({"by_wh"})),
     "ev_draws_more": frozenset({"by_a"}),
     "ev_flapping": frozenset({"every"}),
 }
 _ANSWERS_ONLY = frozenset({"withhold", "late", "twice"})
-_MOMENTARY = frozenset({"jump", "meter_back", "meter_reset"})
+_MOMENTARY = frozenset({"jump", "meter_back", "meter_reset", "meter_jump"})
 _KINDS = ("link", "frame", "clock", "tls", "hardware", "calm")
 
 
@@ -159,7 +161,9 @@ class Disturbance(Section):
     )
 
     connector: int = Field(default=1, ge=1, description="hardware: at which connector.")
-    by_wh: float = Field(default=1000.0, gt=0, description="meter_back: the register falls by so much.")
+    by_wh: float = Field(
+        default=1000.0, gt=0, description="meter_back, meter_jump: the register leaps so far."
+    )
     by_a: float = Field(default=5.0, gt=0, le=100, description="ev_draws_more: so much above the offer.")
     every: Length = Field(default=2.0, gt=0, description="ev_flapping: the pilot changes so often.")
 
@@ -210,10 +214,3 @@ class Disturbance(Section):
     def needs(self) -> frozenset[str]:
         """What a scenario with it cannot do without."""
         return frozenset({"own csms"}) if self.tls is not None else frozenset()
-
-    async def apply(self, setting: Setting, at: str | None = None) -> list[Applied]:
-        """Let it strike the station `at`, or all of them; withdraw what comes back to end it.
-
-        Raises `Unsuitable`, which makes a scenario SKIPPED, and `BadDisturbance` for a mistake of the story.
-        """
-        return await setting.apply(self, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
@@ -37,7 +38,7 @@ def read(
             raise ConfigError(
                 [f"{path}: is larger than {MOST_BYTES >> 20} MiB; cut out the part in question"]
             )
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = _text(path.read_bytes())
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from error
     source = Source(str(path), text, zone)
@@ -53,3 +54,9 @@ def read(
         )
     FORMATS[name](source)
     return assembled(source, name, station)
+
+
+def _text(content: bytes) -> str:
+    """UTF-8, or what Windows writes into a redirected file: UTF-16 with its mark."""
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding, errors="replace")

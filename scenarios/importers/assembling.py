@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 
 from chargepoint.errors import ConfigError
 from chargepoint.ocpp16.schema import CSMS_TO_CP
@@ -18,7 +20,7 @@ A_CLOCK_WAS_SET_S = 10 * 365 * 86_400.0
 
 def assembled(source: Source, format: str, wanted: str | None) -> Recorded:
     """The records of one station. Raises `ConfigError` without any, or if there are several to choose."""
-    found = _of_one(source, wanted)
+    found = _oldest_first(source, _of_one(source, wanted))
     known = [(item, None if item.raw is None else parts(item.raw)) for item in found]
     sent_is_outgoing = _writer(known)
     records: list[Frame | Happening] = []
@@ -34,8 +36,8 @@ def assembled(source: Source, format: str, wanted: str | None) -> Recorded:
         kind, message_id, action, payload = split
         outgoing = _outgoing(item, split, sent_is_outgoing, calls)
         if outgoing is None:
-            source.unknown.append(item.line)
-            source.notes.append(f"{source.name}:{item.line}: nothing says which side sent this {kind}")
+            source.unknown.append(abs(item.line))
+            source.notes.append(f"{source.name}:{abs(item.line)}: nothing says which side sent this {kind}")
             continue
         if kind == "CALL":
             assert message_id is not None
@@ -72,6 +74,15 @@ def _of_one(source: Source, wanted: str | None) -> list[Found]:
         raise ConfigError([f"{source.name}: there is no station {station}; there are {', '.join(stations)}"])
     alone = len(stations) == 1
     return [item for item in source.found if item.station == station or (alone and item.station is None)]
+
+
+def _oldest_first(source: Source, found: list[Found]) -> list[Found]:
+    """Tables are often exported with the newest row on top: their lines go below 0, and so rise as well."""
+    steps = [later.at - item.at for item, later in pairwise(found)]
+    if sum(step < 0 for step in steps) <= sum(step > 0 for step in steps):
+        return found
+    source.notes.append("the newest came first: it was read from its end")
+    return [replace(item, line=-item.line) for item in reversed(found)]
 
 
 def _writer(known: list[tuple[Found, Parts | None]]) -> bool | None:

@@ -19,6 +19,7 @@ _UP = re.compile(
 _DOWN = re.compile(
     r"\b(?:connection (?:is |was )?(?:closed|lost|dropped|reset|down)|disconnected|websocket closed)", re.I
 )
+_NO_ID_YET = re.compile(r"\[\s*(?:[234]\s*,?)?\s*")
 
 
 def collect(source: Source) -> None:
@@ -28,6 +29,8 @@ def collect(source: Source) -> None:
         line = source.lines[number]
         number += 1
         start = begin(line)
+        if start is None:
+            start = _begin_over_lines(source, number, line)
         if start is None:
             stamp = source.stamps.read(line)
             last = stamp if stamp is not None else last
@@ -77,6 +80,15 @@ def _connection(line: str) -> bool | None:
     if _UP.search(line):
         return True
     return False if _DOWN.search(line) else None
+
+
+def _begin_over_lines(source: Source, number: int, line: str) -> int | None:
+    """Where a frame begins whose bracket, type and id stand on lines of their own."""
+    start = line.rfind("[")
+    if start < 0 or _NO_ID_YET.fullmatch(line, start) is None:
+        return None
+    following = "".join(source.lines[number : number + 2])
+    return start if begin(line[start:] + following) == 0 else None
 
 
 def _continued(source: Source, number: int, prefix: str, text: str) -> tuple[str | None, int]:

@@ -21,7 +21,7 @@ HEADERS = {
     "raw": "raw|raw message|message|ocpp message|frame|text|data|content|log|log message|json|body",
     "payload": "payload|request|response|parameters|params|message body",
     "action": "action|command|ocpp action|operation|message name|method",
-    "id": "message id|messageid|unique id|uniqueid|id|request id|correlation id|msg id",
+    "id": "message id|messageid|unique id|uniqueid|id|request id|correlation id|msg id|uid|uuid|guid|call id",
     "kind": "message type|messagetype|type|message type id|messagetypeid|kind|msg type",
     "station": "charge point id|chargepointid|charge point|charge box id|chargeboxid|charge box|station"
     "|station id|cp id|cp|identity|charger|charger id|evse|evse id|device",
@@ -131,6 +131,10 @@ def _is_frame(cell: str) -> bool:
     return start is not None and whole(cell[start:]) is not None
 
 
+def _is_object(cell: str) -> bool:
+    return cell.startswith("{") and cell.endswith("}")
+
+
 def _by_content(source: Source, columns: dict[str, int], rows: list[list[str]]) -> None:
     """Find by their cells the columns that no header names, or names wrongly."""
 
@@ -142,8 +146,9 @@ def _by_content(source: Source, columns: dict[str, int], rows: list[list[str]]) 
     frames = best(_is_frame)
     if frames is not None:
         columns["raw"] = frames
-    elif "payload" not in columns and "raw" in columns and "id" in columns:
-        columns["payload"] = columns.pop("raw")
+    elif "payload" not in columns and (objects := best(_is_object)) is not None:
+        columns.pop("raw", None)
+        columns["payload"] = objects
     raw = columns.get("raw")
     if "time" not in columns:
         stamped = best(lambda cell: len(cell) < 40 and source.stamps.read(cell) is not None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hal.api import PilotState
+from hal.api import NOTHING, Limit, PilotState
 from scenarios.faults import BadDisturbance
 from tests.integration.piped import play
 from tests.integration.scenarios.fault_rig import FREE, Rig, live
@@ -265,5 +265,57 @@ def test_a_connector_that_is_not_there() -> None:
         async with live() as rig:
             with pytest.raises(BadDisturbance, match="CP001 has no connector 2"):
                 await rig.disturb(hardware="pilot", connector=2)
+
+    play(run)
+
+
+def test_meters_that_are_wrong_about_the_power() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(300)
+            true_w = rig.status()["power_w"]
+            for kind, factor in (("backwards", -1.0), ("kilowatts", 0.001), ("phase_lost", 2 / 3)):
+                await rig.disturb(hardware=f"meter_{kind}")
+                assert rig.status()["power_w"] == pytest.approx(factor * true_w, rel=1e-3, abs=0.1)
+                told_wh, before_wh = rig.status()["meter_wh"], rig.evse.register_wh
+                await rig.wait(300)
+                gained_wh = rig.evse.register_wh - before_wh
+                counted = {"backwards": 0.0, "kilowatts": 1.0, "phase_lost": 2 / 3}[kind]
+                assert rig.status()["meter_wh"] - told_wh == pytest.approx(counted * gained_wh, abs=0.1)
+                assert rig.status()["status"] == "Charging"
+                await rig.disturb(calm="all")
+            assert rig.status()["meter_wh"] == pytest.approx(rig.evse.register_wh, abs=0.1)
+            assert set(_codes(rig)) == {"NoError"}, "nobody notices but the central system"
+
+    play(run)
+
+
+def test_a_register_that_leaps_ahead() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(300)
+            before_wh = rig.evse.register_wh
+            await rig.disturb(hardware="meter_jump", by_wh=700)
+            assert rig.evse.register_wh == pytest.approx(before_wh + 700, abs=0.01)
+
+    play(run)
+
+
+def test_a_controller_that_stays_at_its_current() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            before = rig.evse.offered
+            await rig.disturb(hardware="limit_ignored")
+            rig.evse.permit(Limit(10.0))
+            assert rig.evse.offered == before
+            await rig.disturb(calm="all")
+            assert rig.evse.offered == Limit(10.0)
+            await rig.disturb(hardware="limit_ignored")
+            rig.evse.permit(NOTHING)
+            assert rig.evse.offered == NOTHING, "a stop is heard"
 
     play(run)

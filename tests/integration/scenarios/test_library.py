@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chargepoint.domain import limiter
+from chargepoint.domain import limiter, limits
 from chargepoint.domain.limits import Maximum
 from chargepoint.domain.sharing import Share, Wish, allocate
 from chargepoint.ocpp16.charge_point import ChargePoint
@@ -26,6 +26,8 @@ PROFILES = {
     "authorization", "charging", "clock", "csms", "firmware", "misbehaving", "network", "remote",
     "reservation", "security", "smart-charging",
 }  # fmt: skip
+
+CLOCKS_FORWARD = 1_774_746_000  # 2026-03-29T01:00:00Z
 
 
 @cache
@@ -93,6 +95,16 @@ def kilowatt_hours_sent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ChargePoint, "render_record", in_kwh)
 
 
+def weeks_in_local_time(patch: pytest.MonkeyPatch) -> None:
+    """A recurring profile moves with the clocks of Berlin."""
+    occurrence = limits._occurrence
+
+    def local(start_at: float, every_s: int, at: float) -> tuple[float, float]:
+        return occurrence(start_at - 3600 * (at >= CLOCKS_FORWARD), every_s, at)
+
+    patch.setattr(limits, "_occurrence", local)
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
     """A mistake and a scenario that must fail with it, by what it says."""
@@ -120,6 +132,9 @@ PLANTED = (
     Planted(errors.availability_forgotten, "remote/unavailable", "status is"),
     Planted(errors.profiles_not_installed, "smart-charging/combined", "waited 10s for periods"),
     Planted(errors.profiles_not_installed, "smart-charging/site-managed", "over_seconds is"),
+    Planted(errors.profiles_not_installed, "smart-charging/month", "In night 1, at 2026-03-01T19:59:55"),
+    Planted(weeks_in_local_time, "smart-charging/month", "In night 29, at 2026-03-29T23:59:55"),
+    Planted(errors.profiles_not_installed, "smart-charging/site-dimmed", "offered_a is 32"),
     Planted(errors.cache_not_cleared, "authorization/cache", "it came as far as 0"),
     Planted(errors.installed_never_told, "firmware/update-while-idle", "it came as far as 5"),
     Planted(errors.heartbeat_interval_ignored, "clock/set-by-heartbeat", "is not true of it"),

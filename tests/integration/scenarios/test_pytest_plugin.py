@@ -249,6 +249,7 @@ def test_what_the_fixtures_can_do(run: Run) -> None:
     result = run(
         """
         import asyncio
+        import time
         import pytest
         from chargepoint.testing import CallFailed, CallTimeout, NotConnected, NotSeen
 
@@ -305,6 +306,16 @@ def test_what_the_fixtures_can_do(run: Run) -> None:
             csms.drop()
             charge_point.expect_sent("Heartbeat", within="2d")
 
+        def test_a_withheld_answer_costs_no_real_time(charge_point, csms):
+            began = time.monotonic()
+            csms.answer("StartTransaction", silent=True, times=1)
+            charge_point.plug_in(1)
+            charge_point.swipe("TAG1")
+            first = charge_point.expect_sent("StartTransaction")
+            again = charge_point.expect_sent("StartTransaction", within="5m")
+            assert (again.at - first.at).total_seconds() > 30
+            assert time.monotonic() - began < 5
+
         def test_the_first_boot_may_be_refused(charge_points, csms):
             csms.answer("BootNotification", {"status": "Rejected", "interval": 60}, times=2)
             [charge_point] = charge_points(accepted=False)
@@ -329,7 +340,7 @@ def test_what_the_fixtures_can_do(run: Run) -> None:
             asyncio.run(story())
         """
     )
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=10)
 
 
 def test_fixtures_of_the_same_names_go_before(run: Run, pytester: pytest.Pytester) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from xml.etree import ElementTree as ET
 
+from scenarios.junit import junit
 from scenarios.model import parse
 from scenarios.rules import rules, table
 from scenarios.runner import run
@@ -94,3 +96,43 @@ def test_scenarios_without_rules_have_no_table() -> None:
     outcome = play("\n  - group: {title: The car comes, steps: [{plug_in: {connector: 1}}]}\n")
     assert outcome.verdict is Verdict.PASS
     assert table([outcome]) == []
+
+
+def test_each_rule_is_a_test_case_by_its_profile() -> None:
+    outcomes = [
+        play(
+            GOES_ON
+            + """
+  - send: {action: FirmwareStatusNotification, payload: {status: Idle}}
+  - group:
+      title: "FirmwareStatusNotification: is taken"
+      steps: [{expect: {frame: FirmwareStatusNotification, answer: {}}}]
+"""
+        ),
+        play('\n  - group: {title: "CALL: is served", steps: [{wait: 1s}]}\n', "needs: [wall clock]"),
+    ]
+    suites = ET.fromstring(junit(outcomes))
+    stories, told = suites
+    assert {name: suites.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "5",
+        "failures": "2",
+        "errors": "0",
+        "skipped": "1",
+    }
+    assert [suite.get("tests") for suite in (stories, told)] == ["2", "3"]
+    assert [(case.get("classname"), case.get("name"), [one.tag for one in case]) for case in told] == [
+        ("Core", "BootNotification: is accepted", []),
+        ("FirmwareManagement", "FirmwareStatusNotification: is taken", []),
+        ("Core", "Heartbeat: comes by itself", ["failure"]),
+    ]
+    (failure,) = told[2]
+    assert failure.get("message") == outcomes[0].why
+    assert failure.get("message", "").startswith("waited 10s for Heartbeat: ")
+    assert failure.text is not None
+    assert '"StatusNotification"' in failure.text  # the frames up to then
+    assert '"FirmwareStatusNotification"' not in failure.text
+
+
+def test_a_run_without_rules_has_one_suite() -> None:
+    outcome = play("\n  - wait: 1s\n")
+    assert len(ET.fromstring(junit([outcome]))) == 1

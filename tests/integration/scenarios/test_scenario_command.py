@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -19,12 +20,15 @@ import pytest
 from aiohttp import web
 
 from chargepoint.cli.main import main
+from chargepoint.csms.calls import CallFailed
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.errors import ConfigError
 from scenarios.adapter import load_adapter
-from scenarios.model import parse
+from scenarios.model import load, parse
+from scenarios.rules import rules
 from scenarios.runner import RunOptions, run
-from scenarios.verdict import Verdict
+from scenarios.telling import details
+from scenarios.verdict import Outcome, Verdict
 
 PASSES = "title: It goes well\ntags: [good]\nsteps: [{wait: 0.1s}]\n"
 FAILS = (
@@ -91,6 +95,7 @@ def test_exit_codes(
         (["library:plug-frist"], "did you mean plug-first?"),
         (["library:plug-first", "--clock", "fast"], "is no clock"),
         (["library:plug-first", "--set", "x"], "is no NAME=VALUE"),
+        (["library:plug-first", "--set", "tga=X"], "--set tga: no scenario has such a variable"),
         (["library:plug-first", "--adapter", "x.yaml"], "name it with --csms"),
         (["library:plug-first", "--csms", "http://x"], "write ws://"),
         (["library:plug-first", "--csms", "ws://127.0.0.1:1/x"], "no central system at ws://127.0.0.1:1/x"),
@@ -144,6 +149,58 @@ def test_an_interruption_tells_what_ran(tmp_path: Path) -> None:
     assert "1 PASS, 1 NOT RUN" in told
 
 
+def test_an_interruption_breaks_off_what_runs_beside_each_other(tmp_path: Path) -> None:
+    out = tmp_path / "junit.xml"
+    (tmp_path / "long.yaml").write_text("title: Long\nsteps: [{plug_in: {connector: 1}}, {wait: 1h}]\n")
+    (tmp_path / "quick.yaml").write_text(PASSES)
+    command = [sys.executable, "-m", "chargepoint", "scenario", "run", "--clock", "wall", "--jobs", "2"]
+    process = subprocess.Popen(
+        [*command, "--junit", str(out), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("PASS")
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "1 PASS, 1 NOT RUN" in told
+    assert ET.parse(out).getroot().get("tests") == "2"
+
+
+def test_a_report_that_cannot_be_written_in_the_end(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full = Path("/dev/full")  # takes nothing, like a disk without room
+    monkeypatch.setattr("chargepoint.cli.scenario_run.unwritable", lambda path: None)
+    out = tmp_path / "page.html"
+    arguments = ["--junit", str(full), "--report", str(out)]
+    assert main(["scenario", "run", str(folder / "pass.yaml"), *arguments]) == 2
+    told = capsys.readouterr()
+    assert "1 PASS" in told.out
+    assert told.err == "Error: --junit /dev/full: No space left on device\n"
+    assert out.exists()
+
+
+def test_frames_of_tidying_up_are_not_those_around_a_failure() -> None:
+    async def played() -> Outcome:
+        story = parse(
+            "title: T\nsteps: [{plug_in: {connector: 1}}, {swipe: {id_tag: A}}, {expect: {status: Faulted}}]"
+        )
+        async with CentralSystem(seed=1) as csms:
+            return await run(story, RunOptions(csms=csms.url, linger_s=0.001))
+
+    outcome = asyncio.run(played())
+    assert outcome.verdict is Verdict.FAIL
+    every = [frame.text for frame in outcome.stations["CP001"].frames]
+    assert any("StopTransaction" in text for text in every), "it was left tidy"
+    assert not any("StopTransaction" in text for text in details(outcome))
+
+
 def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run an asynchronous test."""
 
@@ -190,8 +247,10 @@ steps:
 )
 
 
-def _adapter(path: Path, url: str, how: str) -> Path:
-    path.write_text(f'base_url: {url}/api\nheaders: {{Authorization: "Bearer ${{TOKEN}}"}}\ncalls: {how}\n')
+def _adapter(path: Path, how: str) -> Path:
+    path.write_text(
+        f'base_url: ${{API}}/api\nheaders: {{Authorization: "Bearer ${{TOKEN}}"}}\ncalls: {how}\n'
+    )
     return path
 
 
@@ -199,7 +258,7 @@ def _adapter(path: Path, url: str, how: str) -> Path:
 async def test_it_is_commanded_over_its_api(tmp_path: Path) -> None:
     how = '{"*": {path: "/{cp}/{action}", body: {ocpp: "{payload}"}, answer: result}}'
     async with foreign() as (csms, url):
-        adapter = load_adapter(_adapter(tmp_path / "a.yaml", url, how), {"TOKEN": "secret"})
+        adapter = load_adapter(_adapter(tmp_path / "a.yaml", how), {"TOKEN": "secret", "API": url})
         outcome = await run(STORY, RunOptions(csms=csms.url, adapter=adapter, linger_s=0.001))
         assert outcome.verdict is Verdict.PASS, outcome.why
         (transaction,) = csms.transactions("CP001")
@@ -212,16 +271,56 @@ async def test_it_is_commanded_over_its_api(tmp_path: Path) -> None:
 
 
 @on_a_loop
+async def test_what_an_adapter_does_not_describe_is_left_out(tmp_path: Path) -> None:
+    call = '{path: "/{cp}/{action}", body: {ocpp: "{payload}"}, answer: result}'
+    async with foreign() as (csms, url):
+        path = _adapter(tmp_path / "a.yaml", f"{{ClearCache: {call}, UnlockConnector: {call}}}")
+        adapter = load_adapter(path, {"TOKEN": "secret", "API": url})
+        options = RunOptions(csms=csms.url, adapter=adapter, linger_s=0.001)
+        outcome = await run(load("library:csms/commands-core"), options)
+        assert outcome.verdict is Verdict.PASS, outcome.why
+        found = {rule.message: (rule.verdict, rule.why) for rule in rules([outcome])}
+        assert {message for message, (verdict, _) in found.items() if verdict == "PASS"} == {
+            "ClearCache",
+            "UnlockConnector",
+        }
+        assert found["Reset"] == ("LEFT OUT", "the adapter does not say how to make a Reset")
+        assert found["RemoteStopTransaction"] == ("LEFT OUT", "")  # nothing was started
+        skipped = await run(STORY, options)
+        assert skipped.verdict is Verdict.SKIPPED
+        assert skipped.why == "the adapter does not say how to make a RemoteStartTransaction"
+
+
+@on_a_loop
 async def test_an_api_that_refuses_is_an_error(tmp_path: Path) -> None:
     async def refuses(request: web.Request) -> web.Response:
         return web.Response(status=403, text="not you")
 
     async with foreign(refuses) as (csms, url):
-        path = _adapter(tmp_path / "a.yaml", url, '{RemoteStartTransaction: {path: "/{cp}/start"}}')
-        options = RunOptions(csms=csms.url, adapter=load_adapter(path, {"TOKEN": "x"}), linger_s=0.001)
+        path = _adapter(tmp_path / "a.yaml", '{RemoteStartTransaction: {path: "/{cp}/start"}}')
+        options = RunOptions(
+            csms=csms.url, adapter=load_adapter(path, {"TOKEN": "x", "API": url}), linger_s=0.001
+        )
         outcome = await run(STORY, options)
         assert outcome.verdict is Verdict.ERROR
         assert "404" in outcome.why or "403: not you" in outcome.why
+
+
+@on_a_loop
+async def test_a_callerror_is_known_whatever_the_api_makes_of_it(tmp_path: Path) -> None:
+    story = parse("title: T\nsteps: [{csms: {call: Reset, payload: {type: Moon}, error: '/Violation/'}}]")
+    for status in (200, 502):
+
+        async def tells(request: web.Request, status: int = status) -> web.Response:
+            with contextlib.suppress(CallFailed):
+                await csms.call("CP001", "Reset", {"type": "Moon"})
+            return web.json_response({"sorry": True}, status=status)
+
+        async with foreign(tells) as (csms, url):
+            path = _adapter(tmp_path / "a.yaml", '{"*": {path: "/{cp}/{action}"}}')
+            adapter = load_adapter(path, {"TOKEN": "x", "API": url})
+            outcome = await run(story, RunOptions(csms=csms.url, adapter=adapter, linger_s=0.001))
+            assert outcome.verdict is Verdict.PASS, outcome.why
 
 
 @on_a_loop
@@ -239,11 +338,12 @@ async def test_a_station_that_is_refused_is_an_error() -> None:
 def test_mistakes_in_an_adapter(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(
-        "base_url: http://x\nheaders: {A: '${NOT_SET}'}\ncalls:\n  Reset: {pathh: /x, answer: 'a['}\n"
+        "base_url: ${NOR_THIS}\nheaders: {A: '${NOT_SET}'}\ncalls:\n  Reset: {pathh: /x, answer: 'a['}\n"
     )
     with pytest.raises(ConfigError) as raised:
         load_adapter(path, {})
     text = "\n".join(raised.value.problems)
+    assert ":1:1: base_url: needs the environment variable NOR_THIS" in text
     assert ":2:11: headers.A: needs the environment variable NOT_SET" in text
     assert ":4:11: calls.Reset.pathh: is not a known key; did you mean path?" in text
     assert "calls.Reset.answer: is no JMESPath" in text

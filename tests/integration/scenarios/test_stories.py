@@ -66,6 +66,35 @@ def test_the_same_seed_gives_the_same_frames() -> None:
     assert frames(8) != first
 
 
+def test_an_answer_that_is_withheld_costs_no_real_time() -> None:
+    steps = """
+- csms: {answer: Heartbeat, silent: true, times: 1}
+- send: {action: Heartbeat}
+- wait: 1m
+- csms: {answer: StartTransaction, silent: true, times: 2}
+- plug_in: {connector: 1, ev: compact}
+- swipe: {id_tag: TAG1}
+- expect: {frame: StartTransaction, times: 2, within: 10m}
+- expect: {frame: StartTransaction, answer: {transactionId: "*"}, within: 10m}
+- disturb: {link: slow, latency: 2s, for: 5m}
+- csms: {answer: MeterValues, silent: true, times: 1}
+- expect: {frame: MeterValues, times: 3, within: 10m}
+"""
+    outcomes = [passed(steps, RunOptions(seed=7)) for _ in range(2)]
+    assert max(outcome.real_s for outcome in outcomes) < 5
+    assert outcomes[0].lost_s == 0
+    first, second = (
+        [(frame.at, frame.text) for frame in outcome.stations["CP001"].frames] for outcome in outcomes
+    )
+    assert first == second
+    starts = [
+        exchange.t
+        for exchange in outcomes[0].stations["CP001"].exchanges
+        if exchange.action == "StartTransaction"
+    ]
+    assert starts[1] - starts[0] > 30  # MessageTimeout, of the station's own time
+
+
 def test_each_frame_answers_for_one_expectation() -> None:
     why = failed(CHARGE + "- expect: {frame: StartTransaction, within: 3s}")
     assert why.startswith("waited 3s for StartTransaction: there came only")
@@ -259,7 +288,7 @@ def test_times_of_day(start: str, until: str, hours: float) -> None:
     [
         ("- plug_in: {connector: 1}\n- plug_in: {connector: 1}", "plug_in connector 1: plug_in:"),
         ("- plug_in: {connector: 9}", "plug_in connector 9: plug_in: there is no connector 9"),
-        ("- {reboot: , at: CP9}", "reboot: there is no station CP9; there are CP001"),
+        ("- {reboot: , at: 'CP{9}'}", "reboot: there is no station CP9; there are CP001"),
         ("- swipe: {id_tag: '{nope}'}", "swipe id_tag {nope}: nope is not known here"),
         ("- expect: {that: now < 3}", "expect now < 3: now < 3: '<' not supported"),
         (
@@ -326,9 +355,20 @@ def test_a_story_that_takes_too_long_in_real_time_is_an_error() -> None:
     assert outcome.why == "took longer than 0.05 real seconds"
 
 
+def test_rounds_without_end_in_which_nothing_waits_can_be_broken_off() -> None:
+    rounds = "- repeat: {times: 100000000, steps: [{set: {a: '= 1'}}]}"
+    outcome = play(rounds, RunOptions(real_within_s=0.05))
+    assert outcome.why == "took longer than 0.05 real seconds"
+
+
 def test_a_scaled_clock() -> None:
     outcome = passed(CHARGE + "- wait: 5m\n- expect: {energy_wh: 500}", RunOptions(clock="x4000"))
     assert outcome.real_s < 30
+
+
+def test_variables_are_made_of_those_before_them() -> None:
+    head = 'variables: {n: 5, told: "it is {n}", more: "{n * 2}"}'
+    passed("- expect: {that: told == 'it is 7' and more == 14}", RunOptions(variables={"n": 7}), head)
 
 
 def test_variables_from_outside_win() -> None:
@@ -337,3 +377,49 @@ def test_variables_from_outside_win() -> None:
         RunOptions(variables={"tag": "B", "me": "MINE"}),
         "variables: {tag: A, me: X}\nstations: [{id: '{me}'}]",
     )
+
+
+def test_what_is_shown_can_be_kept_and_compared_later() -> None:
+    passed(
+        CHARGE
+        + """
+- wait: 10m
+- expect: {meter: {connector: 1}, save: {before_wh: session_wh, half_w: "= power_w / 2"}}
+- wait: 10m
+- expect: {that: "session_wh - before_wh > 1000 and 2 * half_w == power_w"}
+- expect: {status: [Preparing, Charging], since: start, save: {now_is: status}}
+- expect: {that: "now_is == 'Charging'"}
+"""
+    )
+
+
+def test_where_messages_are_lost_a_boot_notification_is_sent_again() -> None:
+    lost = "background: [{frame: drop, action: BootNotification, times: 2}]"
+    passed("- expect: {that: \"now >= '2026-01-01T00:02'\"}", head=lost)
+
+
+def test_a_half_open_link_from_the_beginning_takes_the_first_connection() -> None:
+    outcome = passed(
+        "- expect: {event: disturbance, since: start, where: {name: half_open}}",
+        head="background: [{link: half_open}]",
+    )
+    lost = [e.fields for e in outcome.stations["CP001"].events if e.name == "connection"][:2]
+    assert [fields["online"] for fields in lost] == [True, False]
+
+
+def test_lost_pings_are_told() -> None:
+    passed("- disturb: {link: ping_loss, for: 10m}\n- expect: {event: disturbance}")
+
+
+def test_the_tree_names_stations_and_lengths_as_they_were() -> None:
+    outcome = passed(
+        """
+- repeat: {for_each: {cp: [A, B]}, steps: [{at: "{cp}", disturb: {link: slow, latency: 300ms, for: 10m}}]}
+""",
+        head="stations: [{id: A}, {id: B}]",
+    )
+    told = [(step.at, step.text) for step in outcome.every_step() if step.kind == "disturb"]
+    assert told == [(cp, "disturb link slow, for 10m, latency 0.3s") for cp in "AB"]
+    beyond = play("- {at: '{nobody}', wait: 1s}")
+    assert beyond.verdict is Verdict.ERROR
+    assert beyond.steps[0].state is State.ERROR

@@ -237,3 +237,38 @@ def test_a_frame_keeps_its_text(tmp_path: Path) -> None:
     assert next(read(written(tmp_path, f"2026-04-14 10:00:00 TX {raw}  # end")).frames).raw == raw
     line = json.dumps({"timestamp": "2026-04-14T10:00:00Z", "direction": "cp-to-csms", "raw": raw})
     assert next(read(written(tmp_path, line)).frames).raw == raw
+
+
+EVERY_FRAME = sample("open-trace.jsonl")
+
+
+def test_frames_printed_with_an_item_on_each_line(tmp_path: Path) -> None:
+    log = tmp_path / "indented.log"
+    log.write_text(
+        "".join(
+            f"{1776185882.117 + n:.3f} {'Sent' if frame.outgoing else 'Received'}:\n"
+            f"{json.dumps(json.loads(frame.raw), indent=2)}\n"
+            for n, frame in enumerate(EVERY_FRAME.frames)
+        )
+    )
+    assert [told(frame) for frame in read(log).frames] == EXPECTED
+
+
+def test_a_table_with_the_newest_row_on_top_and_columns_of_its_own(tmp_path: Path) -> None:
+    rows = []
+    for n, frame in enumerate(EVERY_FRAME.frames):
+        body = json.loads(frame.raw)[3 if frame.kind == "CALL" else 2]
+        cells = [f"{1776185882 + n}", "NL-00417", frame.kind, frame.message_id, frame.action or ""]
+        cells += [json.dumps(body), "charger" if frame.outgoing else "backend"]
+        rows.append("\t".join(str(cell) for cell in cells))
+    table = tmp_path / "export.csv"
+    header = "created_at\tdevice\ttype\tuid\tcommand\tbody\tfrom"
+    table.write_text("\r\n".join([header, *reversed(rows)]), encoding="utf-16")
+    recorded = read(table)
+    assert [told(frame) for frame in recorded.frames] == EXPECTED
+    assert recorded.notes == ["the newest came first: it was read from its end"]
+    lines = [frame.line for frame in recorded.frames]
+    assert lines == list(
+        range(-len(rows) - 1, -1)
+    )  # they rise with time; without the sign they are the file's
+    assert not recorded.unknown[1:], "nothing but the header"

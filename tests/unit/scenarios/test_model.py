@@ -61,7 +61,6 @@ def test_ten_mistakes_are_all_listed_in_their_places() -> None:
         ("expect: {}", "says nothing to look for"),
         ("expect: {frame: Heartbeat, status: Charging}", "speaks of frame and status"),
         ("expect: {status: Charging, times: 2}", "goes with `frame` only"),
-        ("expect: {status: Charging, save: {a: b}}", "goes with `frame` or `event` only"),
         ("expect: {frame: Heartbeat, path: 'a['}", "is no JMESPath"),
         ("expect: {frame: Heartbeat, save: {1a: request}}", "is no name for a variable"),
         ("csms: {}", "does one thing"),
@@ -149,3 +148,19 @@ def test_schema_takes_what_is_right_and_refuses_what_is_not() -> None:
     assert [error.message for error in validator.iter_errors(good)] == []
     for step in ({"wiat": "3s"}, {"plug_in": {"conector": 1}}, "plug_in"):
         assert not validator.is_valid({**good, "steps": [step]}), step
+
+
+def test_a_step_at_a_station_that_is_not_there() -> None:
+    assert problems(
+        """\
+title: T
+stations: [{id: A1}, {}]
+steps:
+  - {at: CP001, wait: 1s}
+  - {at: "{any}", wait: 1s}
+  - parallel: [[{at: A2, wait: 1s}], [{if: {online: true}, then: [{at: CP01, wait: 1s}]}]]
+"""
+    ) == [
+        "story.yaml:6:18: steps[2].parallel[0][0].at: there is no station A2; there are A1, CP001",
+        "story.yaml:6:68: steps[2].parallel[1][0].then[0].at: there is no station CP01; did you mean CP001?",
+    ]

@@ -39,7 +39,7 @@ class Rig:
     def __init__(self, connectors: int = 1, phases: int = 3, rotation: Any = None, **site: Any) -> None:
         self.clock = SteppedClock(START)
         entry = SiteEntry.model_validate({**site, "rotation": rotation or {}})
-        limit = site["limit_w"] if "limit_w" in site else site["limit_a"]
+        limit = entry.limit_over_time(Path(), START, entry.limit.always)  # type: ignore[arg-type]
         self.oracle = Oracle(entry, limit, entry.load_w(Path(), START), START)
         self.evses = [SimulatedEvse(EvseInfo(phases=phases), self.clock) for _ in range(connectors)]
         for n, evse in enumerate(self.evses, 1):
@@ -155,6 +155,44 @@ def test_the_reaction_ends_when_an_offer_is_lowered() -> None:
     assert (numbers["reaction_s"], numbers["unanswered"]) == (7, 0)
     assert numbers["over_seconds"] == pytest.approx(7, abs=1e-5)
     assert numbers["over_wh"] == pytest.approx(1900 * 7 / 3600, abs=1e-4)
+
+
+def test_what_is_over_is_measured_against_the_limit_in_force() -> None:
+    rig = Rig(limit_w=rows(_0s=10_000.0, _1000s=5000.0, _1600s=10_000.0), load=rows(_0s=0.0))
+    rig.plug(ac_max_power_w=6900)
+    assert rig.numbers(999)["over_seconds"] == 0
+    within = rig.numbers(1010)
+    assert (within["limit_w"], within["free_w"], within["reaction_s"]) == (5000, 5000, 10)
+    numbers = rig.numbers(2000)
+    assert numbers["over_seconds"] == pytest.approx(600, abs=1e-5)
+    assert numbers["over_wh"] == pytest.approx(1900 * 600 / 3600, abs=1e-4)
+    assert numbers["max_over_w"] == pytest.approx(1900)
+    assert (numbers["reaction_s"], numbers["unanswered"]) == (600, 1), "it went up again by itself"
+    measured = rig.measured(2000)
+    assert measured.limit == "its limit of 5000 to 10000 W"
+    assert measured.over == [(START + 1000, START + 1600)]
+    assert measured.series()["limit"] == [
+        (START, 10_000), (START + 1000, 10_000), (START + 1000, 5000), (START + 1600, 5000),
+        (START + 1600, 10_000), (START + 2000, 10_000),
+    ]  # fmt: skip
+
+
+def test_the_reaction_to_a_lower_limit_ends_when_an_offer_is_lowered() -> None:
+    rig = Rig(limit_a=entry_rows(("0s", 20.0), ("1000s", 10.0), unit="amps"))
+    rig.plug(offered_a=16.0)
+    rig.clock.advance(1004)
+    rig.evses[0].permit(Limit(8))
+    numbers = rig.numbers(2000)
+    assert (numbers["reaction_s"], numbers["unanswered"]) == (4, 0)
+    assert numbers["over_seconds"] == pytest.approx(4, abs=1e-5)
+
+
+def test_a_higher_limit_with_a_higher_load_asks_for_no_reaction() -> None:
+    limit, load = rows(_0s=10_000.0, _1000s=12_000.0), rows(_0s=2000.0, _1000s=4000.0)
+    rig = Rig(limit_w=limit, load=load)
+    rig.plug(ac_max_power_w=6900)
+    numbers = rig.numbers(2000)
+    assert (numbers["reaction_s"], numbers["over_seconds"]) == (0, 0)
 
 
 def test_a_load_that_falls_by_itself_answers_nothing() -> None:
@@ -281,6 +319,7 @@ steps:
   - wait: 90m
   - expect: {site: {that: "over_seconds < 30 and fairness > 0.8", reaction_s: "< 30"}}
 """
+FOLLOWING = "{startPeriod: 3590, limit: 24}"
 OVEN = "time,watts\n00:00,2070\n12:00,13800\n13:00,2070\n"  # 3 A, 20 A
 
 
@@ -305,6 +344,21 @@ def test_a_story_is_measured_and_its_figures_are_told_everywhere(tmp_path: Path)
         (0, 3), (3600, 3), (3600, 20), (5400, 20)
     ]  # fmt: skip
     assert max(value for _, value in series["total"]) == pytest.approx(40)
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["csv", "rows"])
+def test_a_limit_that_follows_the_day(in_place: bool, tmp_path: Path) -> None:
+    (tmp_path / "grid.csv").write_text("time,amps\n00:00,40\n12:00,24\n13:00,40\n")
+    limit = "[{time: 00:00, amps: 40}, {time: '12:00', amps: 24}, {time: '13:00', amps: 40}]"
+    told = STORY.replace("limit_a: 40", f"limit_a: {limit if in_place else 'grid.csv'}")
+    told = told.replace("  load: oven.csv\n", "").replace("{startPeriod: 3600, limit: 20}", FOLLOWING)
+    outcome = play(told, tmp_path)
+    assert outcome.verdict is Verdict.PASS, outcome.why
+    assert "site: never over its limit of 24 to 40 A" in line(outcome)
+    missed = play(told.replace(FOLLOWING, "{startPeriod: 86000, limit: 6}"), tmp_path)
+    assert missed.verdict is Verdict.FAIL
+    assert missed.numbers["site.over_seconds"] == pytest.approx(1800, abs=20)
+    assert missed.numbers["site.max_over_a"] == pytest.approx(16, abs=1e-3)
 
 
 def test_a_station_that_ignores_the_sum_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,6 +451,12 @@ def _csv(text: str) -> Callable[[Path], str]:
         ("{limit_a: 63, limit_w: 9000}", "site: has one limit"),
         ("{phases: 3}", "site: has one limit"),
         ("{limit_a: -3}", "site.limit_a: must be above 0"),
+        ("{limit_a: none.csv}", "none.csv cannot be read (No such file"),
+        ("{limit_a: {always: 3, file: none.csv}}", "site.limit_a"),
+        ("{limit_a: []}", "site.limit_a: is a number, or a file or rows with times"),
+        ("{limit_a: [{time: 05:00, watts: 3}]}", "site.limit_a: counts in amps; row 1 (05:00) does not"),
+        ("{limit_w: [{time: 05:00, watts: 3}, {time: 06:00, watts: -3}]}", "must not be below 0 (row 2"),
+        ("{limit_a: [{time: 06:00, amps: 3}, {time: 05:00, amps: 1}]}", "back in time at row 2"),
         ("{limit_a: 63, load: none.csv}", "none.csv cannot be read (No such file"),
         ("{limit_a: 63, laod: x.csv}", "site.laod: is not a known key; did you mean load?"),
         ("{limit_a: 63, load: [{time: 25:00, watts: 3}]}", "site.load.rows[0].time: is no time"),

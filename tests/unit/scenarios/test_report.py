@@ -168,10 +168,11 @@ def test_it_needs_nothing_else(plain: tuple[str, Page]) -> None:
 
 
 def test_a_site_shows_its_load_its_limit_and_its_cars() -> None:
-    site = Measured("A", 32.0, {"over_seconds": 600.0})
+    site = Measured("A", (32.0, 32.0), {"over_seconds": 600.0})
     for n, building in enumerate((10.0, 20.0, 10.0)):
         begins, ends = T0 + n * 1200, T0 + (n + 1) * 1200
-        site.spans.append(Span(begins, ends, building, {f"CP{one}": (4.0, 4.0) for one in range(5)}))
+        draws = {f"CP{one}": (4.0, 4.0) for one in range(5)}
+        site.spans.append(Span(begins, ends, 32.0, building, draws))
     site.over.append((T0 + 1200, T0 + 1800))
     site.cars.append(CarEnergy("CP1", 2, "compact", T0, T0 + 1800, 5000.0, 4321.0))
     html = render([outcome(site=site, numbers={"site.over_seconds": 600.0})])
@@ -240,3 +241,10 @@ def test_what_never_ran_has_no_times() -> None:
     assert page.tables == [
         [["verdict", "scenario", "station time", "real, s", "why"], ["NOT RUN", "Laterlater", "", "", ""]]
     ]
+
+
+def test_a_station_that_was_never_on_has_no_picture() -> None:
+    seen = History("CP001")
+    seen.add(T0, T0, "disturbance", {"name": "slow", "what": "the link is slow"})
+    html = render([outcome(stations={"CP001": seen})])
+    assert "<svg" not in html

@@ -1,0 +1,84 @@
+"""What a story knows while it is told: its variables, what was seen last, and where each thread of it is."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chargepoint.ocpp16.times import format_time
+from scenarios.checks import Mark
+from scenarios.expressions import evaluate, filled, found
+from scenarios.stage import Stage, Staged
+
+__all__ = ["Branch", "Knowledge", "View"]
+
+
+@dataclass(slots=True)
+class View:
+    """Since when a thread of the story looks at each station."""
+
+    marks: dict[str, Mark] = field(default_factory=dict)
+    looked: bool = True  # a condition was looked at since the mark
+
+    def copy(self) -> View:
+        return View(dict(self.marks), self.looked)
+
+
+@dataclass(slots=True)
+class Branch:
+    """Where one thread of the story is, what it knows, and what it looks at."""
+
+    at: str | None
+    scope: ChainMap[str, Any]
+    folder: Path
+    view: View = field(default_factory=View)
+
+
+class Knowledge:
+    """The variables of one story, and the exchange that a condition was met by last: `newest`."""
+
+    def __init__(self, stage: Stage, variables: Mapping[str, Any], clock: str) -> None:
+        self._stage = stage
+        self._clock = clock
+        self.story: dict[str, Any] = {}
+        for name, value in variables.items():
+            self.story[name] = filled(value, self.always(None))
+        self.newest: dict[str, Any] = {}
+
+    def always(self, cp: str | None) -> dict[str, Any]:
+        """The names that are always there, and the story's variables."""
+        now, oracle = self._stage.clock.now(), self._stage.site
+        return {
+            **({} if oracle is None else {"site": oracle.numbers(now)}),
+            "now": format_time(now),
+            "now_s": now,
+            "clock": self._clock,
+            "seed": self._stage.seed,
+            "cp": cp,
+            **self.story,
+        }
+
+    def at(self, branch: Branch) -> Staged:
+        """The station that a step there means. Raises `StageError`."""
+        return self._stage.staged(branch.at)
+
+    def scope(self, branch: Branch) -> dict[str, Any]:
+        """All names that are known there."""
+        cp = branch.at or next(iter(self._stage.stations), None)
+        return {**self.always(cp), **branch.scope}
+
+    def move_on(self, branch: Branch) -> None:
+        """The story goes on: what a condition looks at begins here."""
+        if branch.view.looked:
+            branch.view.marks = {cp: Mark.of(staged) for cp, staged in self._stage.stations.items()}
+            branch.view.looked = False
+
+    def assign(self, paths: Mapping[str, str], document: Mapping[str, Any], branch: Branch) -> None:
+        """Give variables the values that paths find in `document`, or that expressions (after `=`) have."""
+        for name, path in paths.items():
+            scope = {**self.scope(branch), **document}
+            value = evaluate(path[1:], scope) if path.startswith("=") else found(path, document)
+            self.story[name] = value
