@@ -55,6 +55,15 @@ Examples:
     is_flag=True,
     help="One transaction id at two stations is doubled; else only at one.",
 )
+@click.option(
+    "--moments",
+    "moments_s",
+    type=DURATION,
+    default="50ms",
+    show_default=True,
+    metavar="DURATION",
+    help="In real time, what is due within it happens together; 0s: each at its own time, at more CPU.",
+)
 @click.option("--force", is_flag=True, help="Start although there are too few file descriptors.")
 @click.option(
     "--control",
@@ -79,6 +88,7 @@ def fleet_run(
     start: float | None,
     linger_s: float | None,
     one_numbering: bool,
+    moments_s: float,
     force: bool,
     control: HttpAddress | None,
     control_token: str | None,
@@ -104,7 +114,9 @@ def fleet_run(
         "--behaviour": behaviour,
         "--identities": identities,
     }
-    plan = replace(_plan(file, url, seed, group_flags), one_numbering=one_numbering)
+    if moments_s > 1.0:
+        raise click.UsageError("--moments is at most 1s: stations would answer late to everything")
+    plan = replace(_plan(file, url, seed, group_flags), one_numbering=one_numbering, moments_s=moments_s)
     if start is not None and clock.kind == "wall":
         raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
     if start is None and clock.kind != "wall":

@@ -41,6 +41,8 @@ class Run(Generic[SomeFleet]):
     """A fleet with its clock, the embedded central system if it needs one, and its viewers."""
 
     fleet: SomeFleet
+    shard, shards = 0, 1
+    """Which part of the plan it is, of how many."""
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class Run(Generic[SomeFleet]):
         self.plan = plan
         self.embedded = any(not group.urls for group in plan.groups)
         linger_s = (0.0 if self.embedded else LINGER_S) if linger_s is None else linger_s
-        self.clock = _clock(clock, start, linger_s)
+        self.clock = _clock(clock, start, linger_s, plan.moments_s)
         self.clock_choice = clock
         self.start = start
         self.for_s = for_s
@@ -115,6 +117,8 @@ class Run(Generic[SomeFleet]):
             start=self.start,
             for_s=self.for_s,
             began_at=time.time() - snapshot.at_s,
+            shard=self.shard,
+            shards=self.shards,
         )
 
     async def _look(self) -> None:
@@ -146,6 +150,7 @@ class FleetRun(Run[Fleet]):
             plan, clock=self.clock, url=self.url, shard=shard, shards=shards, real_time=start is not None
         )
         self.statistics = self.fleet.statistics
+        self.shard, self.shards = shard, shards
 
 
 class ClusterRun(Run["ClusterFleet"]):
@@ -164,12 +169,12 @@ class ClusterRun(Run["ClusterFleet"]):
         self.fleet = processes.cluster(plan, clock, start, self.url)
 
 
-def _clock(choice: ClockChoice, start: float | None, linger_s: float) -> Clock:
+def _clock(choice: ClockChoice, start: float | None, linger_s: float, moments_s: float) -> Clock:
     if choice.kind == "stepped":
         return BatchedClock(time.time() if start is None else start, linger_s)
     if choice.kind == "scaled":
         return ScaledClock(choice.factor, start)
-    return fleet_clock()
+    return fleet_clock(moments_s)
 
 
 def check_descriptors(run: Run[Any], force: bool) -> None:

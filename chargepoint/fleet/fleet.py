@@ -19,7 +19,7 @@ from chargepoint.fleet.measures.snapshot import Snapshot
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.fleet.people.behaviour import Behaviour
 from chargepoint.fleet.people.drivers import Drivers
-from chargepoint.fleet.plan.plan import Group, Member, Plan
+from chargepoint.fleet.plan.plan import MOMENTS_S, Group, Member, Plan
 from chargepoint.fleet.ramp import Ramp
 from chargepoint.fleet.resident import Resident
 from chargepoint.station import ORDERLY_END_S, Station, assemble
@@ -39,9 +39,6 @@ WAVE_EVERY_S = 0.05
 SMALLEST_WAVE = 50
 COLLECTOR = (10_000, 50, 50)
 """Thresholds of Python's collector: with its own it spends a fifth of a ramp on objects that all stay."""
-
-GRID_S = 0.05
-"""What is due within such a span happens together at its end: one wake-up for all, here and over there."""
 
 FREEZE_EVERY = 250
 """So many stations of a ramp leave the sight of Python's collector together: it would look at each again."""
@@ -175,6 +172,7 @@ class Fleet:
 
     async def _end(self) -> None:
         self.before_end = self.snapshot()
+        self.statistics.ending = True
         self._stopping.set()
         self._ramp.stop()
         for timer in (*self._timers, *self._happenings):
@@ -447,9 +445,9 @@ class Fleet:
         )
 
 
-def fleet_clock() -> WallClock:
+def fleet_clock(moments_s: float = MOMENTS_S) -> WallClock:
     """The clock on which a fleet lives in real time, and its wire too."""
-    return WallClock(grid_s=GRID_S)
+    return WallClock(grid_s=moments_s)
 
 
 def _come_back(station: Station) -> None:

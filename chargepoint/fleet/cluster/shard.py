@@ -133,7 +133,7 @@ def shard_fleet(
     return Fleet(
         plan,
         clock=clock,
-        wire=clock if isinstance(clock, WallClock) else fleet_clock(),
+        wire=clock if isinstance(clock, WallClock) else fleet_clock(plan.moments_s),
         url=where,
         statistics=Statistics(ledger, shard=shard),
         ledger=ledger,

@@ -124,9 +124,10 @@ class _Tenant:
 
     async def _run_fleet(self) -> None:
         errand = self.errand
-        clock = fleet_clock() if errand.factor is None else ScaledClock(errand.factor, errand.start)
+        plan, factor = errand.plan, errand.factor
+        clock = fleet_clock(plan.moments_s) if factor is None else ScaledClock(factor, errand.start)
         self.fleet = fleet = shard_fleet(
-            errand.plan,
+            plan,
             clock=clock,
             url=lambda: errand.url or "",
             shard=errand.shard,

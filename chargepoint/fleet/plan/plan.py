@@ -15,6 +15,9 @@ UrlPolicy = Literal["round_robin", "by_station", "in_order"]
 """Which of several URLs a station connects to: in turn, by a draw of its identity, or the first that
 works."""
 
+MOMENTS_S = 0.05
+"""One wake-up for all that is due within such a span, here and over there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -92,6 +95,8 @@ class Plan:
     """When a clock that can be chosen begins; None: now."""
     one_numbering: bool = False
     """The central system numbers the transactions of all stations in one sequence."""
+    moments_s: float = MOMENTS_S
+    """In real time, what is due within such a span happens together at its end; 0: each when it is due."""
 
     @property
     def count(self) -> int:

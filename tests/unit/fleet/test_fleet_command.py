@@ -88,6 +88,11 @@ def test_run_is_among_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--count" in capsys.readouterr().out
 
 
+def test_moments_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fleet", "run", "--count", "1", "--moments", "2s"]) == 2
+    assert "--moments is at most 1s" in capsys.readouterr().err
+
+
 def test_a_command_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fleet", "rum"]) == 2
     assert "rum" in capsys.readouterr().err
