@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargepoint.domain.ending import EMERGENCY_STOP
-from chargepoint.ocpp16.charge_point import offered_w
+from chargepoint.domain.offer import because, offered_w
 from chargepoint.ocpp16.firmware_management.job import presentable
 from chargepoint.ocpp16.schema import CSMS_TO_CP
 from chargepoint.ocpp16.status import KINDS, error_code
@@ -356,7 +356,7 @@ class Actions:
             "power_w": None if reading is None else round(reading.power_w, 1),
             "offered_a": round(limit.current_a, 3),
             "offered_w": offered_w(connector, limit),
-            "because": charge_point.because(connector),
+            "because": because(connector),
             "soc_percent": None if reading is None else reading.soc_percent,
         }
 

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any, Protocol
 
 from chargepoint.domain.limits import Profile
+from chargepoint.domain.offer import because
 from chargepoint.ocpp16.charge_point import ChargePoint
 from chargepoint.ocpp16.status import error_code
 from chargepoint.ocpp16.times import format_time
@@ -81,7 +82,7 @@ class Diagnostics:
             "Connectors": self._connectors(),
             "Waiting for delivery": self._waiting(),
             "Configuration": self._configuration(),
-            "Charging profiles": map(_profile, self._subject.charge_point.book),
+            "Charging profiles": map(_profile, self._subject.charge_point.connectors.limiter.book),
             "Recent log": self._recent(since, until),
         }
         lines: list[str] = []
@@ -116,7 +117,7 @@ class Diagnostics:
                     words.append(f"transaction {number} since {format_time(transaction.started_at)}")
                 if reading is not None:
                     words.append(f"{reading.energy_wh:.0f} Wh, {reading.power_w:.0f} W")
-                words.append(f"may draw {connector.permitted().current_a:g} A: {cp.because(connector)}")
+                words.append(f"may draw {connector.permitted().current_a:g} A: {because(connector)}")
             yield ", ".join(words)
 
     def _waiting(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import ssl
@@ -13,10 +14,15 @@ from websockets.uri import WebSocketURI
 
 from chargepoint.errors import LinkError
 
+_SPARE_FILES = 16
+"""With fewer left a central system in this process accepts and drops at once: its own end finds none."""
+
 _TLS_ALERT = 0x15  # record type of TLS (RFC 8446 §5.1)
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 _LOCATION = re.compile(rb"\r\nlocation:[ \t]*(\S+)", re.IGNORECASE)
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 # Verification results of OpenSSL (X509_V_ERR_*) that users meet, in words.
 _VERIFY = {
@@ -115,10 +121,28 @@ def closed_early(uri: WebSocketURI) -> LinkError:
         )
     if uri.port in (443, 8443):
         return tls_expected(uri)
+    if uri.host in _LOOPBACK and _hardly_a_file_left():
+        return LinkError(
+            "open_files",
+            f"the central system at {where} has no open file left for its end of a link: raise `ulimit -n`",
+        )
     return LinkError(
         "closed",
         f"{where} closed the connection without an answer: see its log, and use wss:// if it expects TLS",
     )
+
+
+def _hardly_a_file_left() -> bool:
+    found: list[int] = []
+    try:
+        for _ in range(_SPARE_FILES):
+            found.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    finally:
+        for descriptor in found:
+            os.close(descriptor)
+    return False
 
 
 def tls_expected(uri: WebSocketURI) -> LinkError:

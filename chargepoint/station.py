@@ -1,4 +1,4 @@
-"""Assembles a station from configuration: the only module that names concrete classes."""
+"""A station from start to orderly end: its hardware, its link and, life after life, its protocol part."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from collections.abc import Callable
 from ssl import SSLContext
 from typing import Any, Protocol
 
-from chargepoint.certificates import KEY_STORE
-from chargepoint.config import DriverConfig
 from chargepoint.diagnostics import Diagnostics
 from chargepoint.domain import chance
-from chargepoint.domain.outside import FirmwareOutcome, Outside
 from chargepoint.domain.ports import Store
-from chargepoint.domain.transaction import KIND as TRANSACTION
 from chargepoint.errors import LinkError, StoreError
-from chargepoint.installer import CommandInstaller, SimulatedInstaller
 from chargepoint.link import (
     LinkSettings,
     WebSocketLink,
@@ -28,15 +23,13 @@ from chargepoint.ocpp16.security.vault import CENTRAL_SYSTEM
 from chargepoint.quirks import QuirkyLine
 from chargepoint.quirks.kinds import make as make_quirks
 from chargepoint.rpc import frames
-from chargepoint.site import Site
+from chargepoint.station_parts import open_evses, open_readers, open_site, outside_of
 from chargepoint.station_type import StationType, numbered
-from chargepoint.store import SUFFIX, SqliteStore, file_name
+from chargepoint.store import SqliteStore
 from chargepoint.tamper import Edge, Tamper
-from chargepoint.transfer import RealTransfers, SimulatedTransfers, trusting
-from hal import registry
-from hal.api import Clock, Evse, Fault, TagReader, Timer
+from chargepoint.transfer import trusting
+from hal.api import Clock, Fault, Timer
 from hal.clock import SteppedClock, WallClock
-from hal.site import SiteSpec
 
 log = logging.getLogger("chargepoint")
 
@@ -131,9 +124,9 @@ class Station:
         self.failed_attempts = 0
         self.recorder: Recorder | None = None
         self.overrides: dict[str, dict[str, str]] = {}  # answers a script decided, kept over restarts
-        self.evses = self._open_evses()
-        self.readers = self._open_readers()
-        self.site = self._open_site()
+        self.evses = open_evses(type, store, clock)
+        self.readers = open_readers(type, clock, self.tag_presented, self._reader_changed)
+        self.site = open_site(type, self.evses, clock, self)
         self.link = WebSocketLink(
             type.link_settings(identity, url, type.security.credentials),
             self,
@@ -148,84 +141,14 @@ class Station:
         if type.keeps_log:
             self.diagnostics.keep_log()
             self._watchers = (self.diagnostics.record,)
-        self.outside = self._make_outside()
+        self.outside = outside_of(type, identity, store, clock, self.diagnostics, self._trust)
         self.charge_point = self._make_charge_point()
         if type.quirks:
             self.tamper(QuirkyLine(make_quirks(type.quirks), seed))
 
-    def _make_outside(self) -> Outside:
-        return Outside(
-            self._make_transfers(),
-            self._make_installer(),
-            KEY_STORE,
-            self.diagnostics,
-            FirmwareOutcome(),
-        )
-
-    def _make_transfers(self) -> RealTransfers | SimulatedTransfers:
-        config = self.type.config
-        if config.behaviour.transfers == "simulated":
-            return SimulatedTransfers(self.clock)
-        folder = None
-        if isinstance(self.store, SqliteStore):
-            folder = self.store.path.parent / "downloads" / file_name(self.identity).removesuffix(SUFFIX)
-        return RealTransfers(self.clock, folder, self._trust, config.csms.proxy)
-
     def _trust(self) -> SSLContext:
         """Whom a transfer trusts: besides the operating system's authorities those of the central system."""
         return trusting(tuple(root.pem for root in self.charge_point.vault.roots(CENTRAL_SYSTEM)))
-
-    def _make_installer(self) -> CommandInstaller | SimulatedInstaller:
-        firmware = self.type.config.firmware
-        if firmware.installer == "simulated":
-            return SimulatedInstaller(self.clock, blocks_charging=firmware.blocks_charging)
-        return CommandInstaller(self.clock, firmware.command, firmware.timeout_s, firmware.blocks_charging)
-
-    def _open_evses(self) -> tuple[Evse, ...]:
-        registers: dict[int, tuple[float, float, float | None]] = {}
-        for _, document in self.store.items(TRANSACTION):
-            wh = max(document[name] or 0.0 for name in ("meter_start_wh", "meter_stop_wh", "last_wh"))
-            if wh >= registers.get(document["connector"], (0.0,))[0]:
-                # What a meter counted while nobody charged is nobody's: no need to doubt it.
-                at = document["last_at"] if document["stopped_at"] is None else None
-                registers[document["connector"]] = wh, document.get("last_offset_wh", 0.0), at
-        return tuple(
-            registry.open_evse(
-                registry.ConnectorSpec(
-                    info,
-                    connector.evse.settings,
-                    connector.meter.settings,
-                    *registers.get(n, (0.0, 0.0, None)),
-                ),
-                self.clock,
-            )
-            for n, (info, connector) in enumerate(
-                zip(self.type.infos, self.type.config.connectors, strict=True), 1
-            )
-        )
-
-    def _open_readers(self) -> tuple[TagReader, ...]:
-        """Card readers by configuration; each tells which connector it belongs to, or that it serves all."""
-        readers: list[TagReader] = []
-        for n, connector in enumerate(self.type.config.connectors, 1):
-            if connector.reader is not None:
-                readers.append(self._open_reader(connector.reader, n))
-        if self.type.config.readers:
-            readers.append(self._open_reader(self.type.config.readers[0], None))
-        return tuple(readers)
-
-    def _open_reader(self, config: DriverConfig, connector_id: int | None) -> TagReader:
-        reader = registry.open_reader(config.settings, self.clock)
-        reader.on_tag = lambda id_tag: self.tag_presented(id_tag, connector_id)
-        reader.on_fault = lambda fault: self._reader_changed(connector_id, fault)
-        return reader
-
-    def _open_site(self) -> Site | None:
-        config, settings = self.type.config.site, self.type.site
-        if config is None or settings is None:
-            return None
-        spec = SiteSpec(config.meter.settings, settings.phases, settings.poll_s, self.evses, settings.lines)
-        return Site(settings, registry.open_site_meter(spec, self.clock), self.clock, self)
 
     def _jitter(self) -> float:
         self._drawn += 1
@@ -315,6 +238,8 @@ class Station:
 
     def wait_by_clock(self, message_id: str) -> None:
         """The answer to this CALL is lost or late: its patience is the station's own time."""
+        for edge in reversed(self._edges):
+            message_id = edge.tamper.name_above(message_id)
         self.charge_point.session.wait_by_clock(message_id)
 
     def keep_back(self, message_id: str) -> None:
@@ -327,11 +252,13 @@ class Station:
         return self.type.observer
 
     def unanswered(self, message_id: str) -> None:
-        """The central system has this CALL of ours and will never answer it: nothing real is under way."""
+        """The central system has this CALL and answers it late or never: nothing real is under way for it."""
         with self.charge_point.turn:
             self.wait_by_clock(message_id)
-            for edge in self._edges:
+            for edge in reversed(self._edges):
+                above = edge.tamper.name_above(message_id)
                 edge.tamper.unanswered(message_id)
+                message_id = above
 
     def start(self) -> None:
         """Power up: recover, then connect."""

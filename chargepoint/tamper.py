@@ -89,8 +89,12 @@ class Tamper:
         """A text frame came for the station."""
         self.edge.deliver(data)
 
+    def name_above(self, message_id: str) -> str:
+        """What the station calls the CALL that goes by this id from here on."""
+        return message_id
+
     def unanswered(self, message_id: str) -> None:
-        """The central system will never answer this CALL, whoever made it: do not wait in real time."""
+        """The central system answers this CALL late or never, whoever made it: do not wait in real time."""
 
     def link_up(self) -> None:
         """Connected; the station does not know yet."""

@@ -10,21 +10,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
-from hal.api import Clock, DeviceError, DeviceTimeout, Fault, PilotState
+from hal.api import Clock, DeviceError, Fault, PilotState
+from hal.connector_spec import ConnectorSpec, Settings
 from hal.device import Capability, EnergyMeter, EvseController, MeterSnapshot, TokenReader
 from hal.modbus.bus import Bus, Place, SerialLine, bus_at, take_place
 from hal.modbus.meter import ModbusMeter, open_meter
+from hal.patience import answer
 from hal.serial.rapi import Answer, Rapi
 from hal.serial.settings import SerialSettings
 
-if TYPE_CHECKING:
-    from hal.registry import ConnectorSpec, Settings
-
 __all__ = ["Look", "Onlooker", "connector_onlookers", "described", "meter_onlooker", "reader_onlooker"]
-
-T = TypeVar("T")
 
 _OPENS_WITHIN_S = 8.0
 _ANSWERS_WITHIN_S = 5.0
@@ -74,7 +71,7 @@ class Onlooker:
         """Open it if that has not been done; False, with `problem`, if it is not there."""
         if not self._is_open:
             try:
-                self.identity = await _within(_OPENS_WITHIN_S, self._device.open())
+                self.identity = await answer(self._device.open(), _OPENS_WITHIN_S)
             except DeviceError as error:
                 self.problem = str(error) or type(error).__name__
                 return False
@@ -86,7 +83,7 @@ class Onlooker:
         if not await self.find():
             return None
         try:
-            found = await _within(_ANSWERS_WITHIN_S, self._device.look())
+            found = await answer(self._device.look(), _ANSWERS_WITHIN_S)
         except DeviceError as error:
             self.problem = str(error) or type(error).__name__
             return None
@@ -97,7 +94,7 @@ class Onlooker:
         """Let go of it; idempotent, never raises."""
         self._is_open = False
         with suppress(DeviceError):
-            await _within(_ANSWERS_WITHIN_S, self._device.close())
+            await answer(self._device.close(), _ANSWERS_WITHIN_S)
 
 
 def connector_onlookers(spec: ConnectorSpec, clock: Clock) -> list[Onlooker]:
@@ -143,13 +140,6 @@ def described(place: Place) -> str:
     if isinstance(place, SerialLine):
         return f"{place}, {place.baudrate} baud, 8{place.parity}{place.stopbits}"
     return str(place)
-
-
-async def _within(seconds: float, question: Awaitable[T]) -> T:
-    try:
-        return await asyncio.wait_for(question, seconds)
-    except TimeoutError:
-        raise DeviceTimeout(f"no answer within {seconds:g} s") from None
 
 
 # --- controllers on a bus -------------------------------------------------------------------------------
@@ -241,7 +231,8 @@ class _ReadingRapi(Rapi):
 
 def _openevse(spec: ConnectorSpec, clock: Clock) -> list[Onlooker]:
     from hal.polled_drivers import take_polling
-    from hal.serial.openevse import OpenEvse, OpenEvseMeter
+    from hal.serial.openevse import OpenEvse
+    from hal.serial.openevse_meter import OpenEvseMeter
 
     settings, _ = take_polling(spec)
     own = SerialSettings("evse", {"driver": "openevse", **settings})

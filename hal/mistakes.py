@@ -10,16 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from hal.clock import SteppedClock
+from hal.connector_spec import ConnectorSpec, Settings
 from hal.modbus.bus import line_of
 from hal.modbus.meter import meter_names, open_meter
 from hal.modbus.place import Place, take_place
-from hal.registry import (
-    ConnectorSpec,
-    Settings,
-    open_site_meter,
-    prepare_evse,
-    prepare_reader,
-)
+from hal.registry import open_site_meter, prepare_evse, prepare_reader
 from hal.site import SiteSpec
 
 __all__ = ["Lines", "evse_mistakes", "meter_mistakes", "reader_mistakes", "site_meter_mistakes"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
-from typing import Literal, TypeVar
+from typing import Literal
 
 from hal.api import (
     AC_MINIMUM_A,
@@ -38,13 +38,15 @@ from hal.device import (
     EnergyMeter,
     EvseController,
 )
+from hal.patience import ANSWERS_WITHIN_S, answer
 from hal.pause import Pause
+from hal.polled_lock import PolledLock
 from hal.polled_meter import PolledMeter
+from hal.polled_offer import PolledOffer
 from hal.supervision import LEAKS_A, Supervision
+from hal.waking import Waking
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 HESITANT_AFTER_S = 3.0
 """Nothing is raised while the controller has been silent for that long."""
@@ -52,22 +54,13 @@ HESITANT_AFTER_S = 3.0
 LOST_AFTER_S = 10.0
 """A controller silent for that long is a fault."""
 
-RAISE_EVERY_S = 5.0
-"""Offers rise no sooner than that after they changed last: a vehicle has as long to follow (IEC 61851-1)."""
-
-WAKE_AFTER_S = 30.0
-"""A vehicle that sleeps in B beside an offer for that long is woken, once an offer."""
-
 WAKE_S = 4.0
-LOCK_MOVES_S = 5.0
 CLOSES_WITHIN_S = 2.0
 
-_ANSWERS_WITHIN_S = 3.0
 _OPENS_WITHIN_S = 8.0
 _LETS_GO_WITHIN_S = 0.5
 _TRIES_AGAIN_S = 0.05
 _LOOKS_EVERY_S = 0.1  # at most so often when a controller asks to be looked at, since one may chatter
-_SAME_A = 0.05
 _UNCODED_CABLE_A = 13.0  # a plug whose resistor says nothing carries that at most
 
 
@@ -103,14 +96,9 @@ class PolledEvse:
         self._supervision = Supervision(ventilated=ventilated)
 
         self._permitted_a = 0.0
-        self._asked_a: float | None = None  # what the controller was told; None: told nothing, or in vain
-        self._set_a: float | None = None  # what it confirmed then
-        self._changed_at = -inf
-        self._refusal = ""  # told already, until the controller obeys again
-        self._lock_wanted: bool | None = None
-        self._lock_asked_at: float | None = None
-        self._asleep_since: float | None = None
-        self._woken = False
+        self._offer = PolledOffer(controller, self._supervision, clock)
+        self._lock = PolledLock(controller, clock)
+        self._waking = Waking()
 
         self._pilot = PilotState.E
         self._plugged = False
@@ -121,7 +109,6 @@ class PolledEvse:
         self._cable_max_a: float | None = None
         self._controller_faults: tuple[Fault, ...] = ()
         self._lost: Fault | None = None
-        self._lock_fault: Fault | None = None
 
         self._is_open = False
         self._heard_at: float | None = None
@@ -165,7 +152,7 @@ class PolledEvse:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        own = [fault for fault in (self._lost, self._lock_fault) if fault is not None]
+        own = [fault for fault in (self._lost, self._lock.fault) if fault is not None]
         metered = self._meter.faults if self._meter is not None else ()
         return tuple(dict.fromkeys((*own, *self._controller_faults, *self._supervision.faults, *metered)))
 
@@ -179,8 +166,7 @@ class PolledEvse:
         if self._info.tethered or not self._info.lockable or self._closing:
             return
         possible = self._plugged if wanted else not self.closed
-        if possible and wanted is not self._lock_wanted:
-            self._lock_wanted, self._lock_asked_at = wanted, None
+        if possible and self._lock.wish(wanted):
             self._pause.end()
 
     def reading(self) -> MeterReading:
@@ -210,7 +196,7 @@ class PolledEvse:
 
     def allowed_a(self) -> float:
         """What a vehicle may draw now as the controller says: 0 while it keeps its contactor open."""
-        return self._set_a or 0.0 if self._closed else 0.0
+        return self._offer.set_a or 0.0 if self._closed else 0.0
 
     # --- what a program on the loop can wait for ----------------------------------------------------
 
@@ -252,29 +238,18 @@ class PolledEvse:
 
     async def _round(self) -> None:
         if not self._is_open:
-            await self._answer(self._controller.open(), _OPENS_WITHIN_S)
-            self._is_open, self._asked_a, self._set_a = True, 0.0, 0.0
-        await self._lower()
-        self._take(await self._answer(self._controller.status()))
-        await self._lower()
-        await self._move_lock()
-        await self._raise()
+            await answer(self._controller.open(), _OPENS_WITHIN_S)
+            self._is_open = True
+            self._offer.opened()
+        await self._offer.lower(self._wish_a())
+        self._take(await answer(self._controller.status()))
+        await self._offer.lower(self._wish_a())
+        if await self._lock.move(self._locked, self.closed):
+            self._pause.end()
+        await self._offer.higher(self._wish_a())
         await self._wake()
-        await self._answer(self._controller.feed_watchdog())
+        await answer(self._controller.feed_watchdog())
         self.fed()
-
-    async def _lower(self) -> None:
-        """Offer less if less may be offered, or if nobody knows what is."""
-        wish_a = self._wish_a()
-        if self._asked_a is None:
-            await self._offer(min(wish_a, self._set_a or 0.0))
-        elif wish_a < self._asked_a:
-            await self._offer(wish_a)
-
-    async def _raise(self) -> None:
-        wish_a, rested_s = self._wish_a(), self._clock.now() - self._changed_at
-        if self._asked_a is not None and wish_a > self._asked_a and rested_s >= RAISE_EVERY_S:
-            await self._offer(wish_a)
 
     def _wish_a(self) -> float:
         """What may be offered now."""
@@ -285,32 +260,13 @@ class PolledEvse:
             wish_a = min(wish_a, self._cable_max_a or _UNCODED_CABLE_A)
         return wish_a if wish_a >= AC_MINIMUM_A else 0.0
 
-    async def _offer(self, current_a: float) -> None:
-        """Tell the controller; it may round down, but not up."""
-        self._asked_a = None
-        try:
-            set_a = await self._answer(self._controller.set_limit(current_a))
-        except DeviceRefused as error:
-            if str(error) != self._refusal:  # it is asked again in each round, perhaps for days
-                self._refusal = str(error)
-                log.warning("controller: %s", error)
-            self._supervision.disobeyed(self._clock.now(), more=True)
-            return
-        self._refusal = ""
-        if set_a > current_a + _SAME_A:
-            self._supervision.disobeyed(self._clock.now(), more=True)
-            return
-        if set_a != self._set_a:
-            self._changed_at = self._clock.now()
-        self._asked_a, self._set_a = current_a, set_a
-
     def _take(self, status: ControllerStatus) -> None:
         now = self._clock.now()
         if status.pilot is None:
             raise DeviceTimeout("the controller tells no pilot state")
         silent_s = 0.0 if self._heard_at is None else now - self._heard_at
         if silent_s > HESITANT_AFTER_S:
-            self._changed_at = now  # whatever happened meanwhile, nothing rises at once
+            self._offer.rest()
         self._heard_at, self._problem, self._lost = now, None, None
         self._pilot = status.pilot
         coded = bool(status.cable_max_a) and not self._info.tethered
@@ -325,7 +281,7 @@ class PolledEvse:
         self._cable_max_a = status.cable_max_a if self._plugged else None
         self._controller_faults = status.faults
         self._supervision.saw(status, self._has_feedback, now)
-        self._compare(status.offered_a, now)
+        self._offer.compare(status.offered_a, now)
 
     @property
     def _has_feedback(self) -> bool:
@@ -342,17 +298,6 @@ class PolledEvse:
         except MeterUnavailable:
             return False
 
-    def _compare(self, offered_a: float, now: float) -> None:
-        """What the controller offers with what it confirmed: a restart or a person may have changed it."""
-        if self._asked_a is None or self._set_a is None or abs(offered_a - self._set_a) <= _SAME_A:
-            return
-        more = offered_a > self._set_a
-        self._supervision.disobeyed(now, more=more)
-        if more:
-            self._asked_a = None
-        else:
-            self._asked_a, self._set_a, self._changed_at = offered_a, offered_a, now
-
     def _missed(self, error: Exception) -> None:
         """The controller did not answer, or nothing that makes sense."""
         now = self._clock.now()
@@ -361,52 +306,18 @@ class PolledEvse:
         problem = self._problem = self._problem or error  # the first one says most
         if self._heard_at is not None and now - self._heard_at < LOST_AFTER_S:
             return
-        self._asked_a = None  # from now on each round begins with 0 A
+        self._offer.forget()  # from now on each round begins with 0 A
         if self._lost is None:
             log.warning("controller: %s", problem)
             kind = FaultKind.INTERNAL if isinstance(problem, DeviceRefused) else FaultKind.COMMUNICATION
             self._lost = Fault(kind, info=str(problem) or "no answer from the controller")
 
-    async def _move_lock(self) -> None:
-        wanted = self._lock_wanted
-        if wanted is None or Capability.LOCK not in self._controller.info.capabilities:
-            return
-        now = self._clock.now()
-        if self._locked is wanted and self._lock_asked_at is not None:
-            self._lock_wanted = self._lock_fault = None
-            return
-        if self._lock_asked_at is not None:
-            if now - self._lock_asked_at >= LOCK_MOVES_S:
-                self._lock_failed("unlock" if not wanted else "lock")
-            return
-        if not wanted and self.closed:
-            self._lock_wanted = None
-            return
-        self._lock_asked_at = now
-        try:
-            await self._answer(self._controller.set_lock(wanted))
-        except DeviceRefused:
-            self._lock_failed("unlock" if not wanted else "lock")
-        else:
-            self._pause.end()
-
-    def _lock_failed(self, what: str) -> None:
-        self._lock_wanted = None
-        self._lock_fault = Fault(FaultKind.LOCK, info=f"plug does not {what}")
-
     async def _wake(self) -> None:
         """Wake a vehicle that sleeps beside an offer, if the controller can."""
-        now = self._clock.now()
         if Capability.PILOT_INTERRUPT not in self._controller.info.capabilities:
             return
-        if self._pilot is not PilotState.B or not self._asked_a:
-            self._woken = self._pilot in (PilotState.C, PilotState.D)
-            self._asleep_since = None
-        elif self._asleep_since is None:
-            self._asleep_since = now
-        elif not self._woken and now - self._asleep_since >= WAKE_AFTER_S:
-            self._woken = True
-            await self._answer(self._controller.interrupt_pilot(WAKE_S), WAKE_S + _ANSWERS_WITHIN_S)
+        if self._waking.due(self._pilot, bool(self._offer.asked_a), self._clock.now()):
+            await answer(self._controller.interrupt_pilot(WAKE_S), WAKE_S + ANSWERS_WITHIN_S)
 
     async def _leave(self) -> None:
         """The safe state, as far as that can be had within a moment; then let go."""
@@ -430,15 +341,6 @@ class PolledEvse:
             return False
         return True
 
-    @staticmethod
-    async def _answer(question: Awaitable[T], within_s: float = _ANSWERS_WITHIN_S) -> T:
-        try:
-            # Not wait_for, which before Python 3.12 loses a cancellation that comes together with the answer.
-            async with asyncio.timeout(within_s):
-                return await question
-        except TimeoutError:
-            raise DeviceTimeout(f"no answer within {within_s:g} s") from None
-
     # --- reports ------------------------------------------------------------------------------------
 
     @property
@@ -447,7 +349,7 @@ class PolledEvse:
 
     def _measured(self, reading: MeterReading) -> None:
         silent_s = inf if self._heard_at is None else reading.time - self._heard_at
-        offered_a = self._asked_a and self._set_a if silent_s < HESITANT_AFTER_S else None
+        offered_a = self._offer.asked_a and self._offer.set_a if silent_s < HESITANT_AFTER_S else None
         self._supervision.measured(_most_loaded_a(reading), offered_a, reading.time)
         self._flows = self._current_flows()
         self._offset_wh = reading.offset_wh  # it has to be stored before anything is told that rests on it

@@ -1,26 +1,26 @@
-"""Opens the connectors that have a controller and a meter on a bus from their settings."""
+"""Opens the connectors that have a controller and a meter on a bus or a port from their settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hal.api import AC_MINIMUM_A, Clock, Evse, EvseInfo
+from hal.connector_spec import ConnectorSpec
 from hal.device import EnergyMeter, EvseController
 from hal.modbus.bus import Bus, Place, SerialLine, bus_at, take_place
 from hal.modbus.meter import ModbusMeter, open_meter
 from hal.polled import PolledEvse
+from hal.serial.settings import SerialSettings
 from hal.simulated.energy_meter import SimulatedEnergyMeter
-
-if TYPE_CHECKING:
-    from hal.registry import ConnectorSpec
 
 __all__ = [
     "Polling",
     "meter_of",
     "polled",
     "prepare_evse_wb",
+    "prepare_openevse",
     "prepare_phoenix",
     "refuse_rest",
     "take_polling",
@@ -68,6 +68,35 @@ def prepare_phoenix(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
         return Phoenix(bus, unit, clock, lock=lock, safe_current_a=polling.safe_current_a)
 
     return _on_bus(spec, spec.info, clock, polling, settings, place, controller)
+
+
+def prepare_openevse(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
+    """The connector that an OpenEVSE holds, with its own meter (`driver: controller`) or one on a bus."""
+    from hal.serial.openevse import LONGEST_SUPERVISION_S, OpenEvse
+    from hal.serial.openevse_meter import OpenEvseMeter
+    from hal.serial.rapi import Rapi
+
+    settings, polling = take_polling(spec)
+    own = SerialSettings("evse", {"driver": spec.evse["driver"], **settings})
+    port = own.text("port", "the serial port (ls /dev/serial/by-id)")
+    timeout_s = own.number("timeout_s", 0.4, 0.05, 0.5)
+    supervision_s = own.whole("supervision_s", 30, 5, LONGEST_SUPERVISION_S)
+    own.finish()
+    rapi = Rapi(port, timeout_s=timeout_s)
+    controller = OpenEvse(rapi, clock, supervision_s=supervision_s, safe_current_a=polling.safe_current_a)
+    meter: EnergyMeter | None
+    if spec.meter.get("driver") == "controller":
+        SerialSettings("meter", spec.meter).finish()
+        meter = OpenEvseMeter(rapi, controller, clock, known=spec.known)
+    else:
+        meter = meter_of(spec, clock)
+
+    def opened() -> Evse:
+        evse = polled(replace(spec.info, lockable=False), clock, polling, controller, meter)
+        controller.changed = evse.look_soon
+        return evse
+
+    return opened
 
 
 def take_polling(spec: ConnectorSpec) -> tuple[dict[str, Any], Polling]:

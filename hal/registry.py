@@ -7,38 +7,17 @@ not have.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hal.api import Clock, Evse, EvseInfo, TagReader
-from hal.modbus.register_hygiene import KnownEnergy
+from hal.api import Clock, Evse, TagReader
+from hal.connector_spec import ConnectorSpec, Settings
 from hal.serial.settings import SerialSettings
 from hal.whitelist import Whitelist
 
 if TYPE_CHECKING:
     from hal.device import TokenReader
     from hal.site import SiteMeter, SiteSpec
-
-Settings = Mapping[str, Any]
-"""`driver`, and whatever else that driver understands."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectorSpec:
-    """Everything needed to open one connector."""
-
-    info: EvseInfo
-    evse: Settings
-    meter: Settings
-    energy_wh: float = 0.0  # the register's last known value: a simulated one resumes there, none goes below
-    offset_wh: float = 0.0  # how much of it is beyond the meter's own register
-    energy_at: float | None = None  # when it was read, if nothing else bounds what may have flowed since
-
-    @property
-    def known(self) -> KnownEnergy | None:
-        """What a real meter's register goes on from; None if nothing is known of it."""
-        return KnownEnergy(self.energy_wh, self.offset_wh, self.energy_at) if self.energy_wh > 0 else None
 
 
 def driver_names() -> tuple[str, ...]:
@@ -152,7 +131,7 @@ def _phoenix(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
 
 
 def _openevse(spec: ConnectorSpec, clock: Clock) -> Callable[[], Evse]:
-    from hal.serial.openevse import prepare_openevse
+    from hal.polled_drivers import prepare_openevse
 
     return prepare_openevse(spec, clock)
 

@@ -15,7 +15,8 @@ from typing import Protocol, cast
 
 from hal.api import DeviceError, FaultKind
 from hal.clock import WallClock
-from hal.registry import ConnectorSpec, open_evse
+from hal.connector_spec import ConnectorSpec
+from hal.registry import open_evse
 
 WITHIN_S = 3.0
 """What each device gets; devices on one line come one after the other."""

@@ -17,6 +17,7 @@ from chargepoint.cli.words import Words, frame_line, limit_text, stamp
 from chargepoint.csms.ledger import Transaction
 from chargepoint.csms.transcript import Frames
 from chargepoint.domain.connector import Connector
+from chargepoint.domain.offer import because
 from chargepoint.ocpp16.status import status_of
 from chargepoint.station import Station
 
@@ -197,7 +198,7 @@ class Dashboard:
             f"{_power_w(connector) / 1000:.2f}",
             energy,
             charge,
-            self._station.charge_point.because(connector),
+            because(connector),
         )
 
     # --- afterwards ---------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from chargepoint.config.section import Context
 from chargepoint.config.source import read as read_document
 from chargepoint.errors import ConfigError
 from hal.api import Clock, EvseInfo
+from hal.connector_spec import ConnectorSpec
 from hal.look import Look, Onlooker, connector_onlookers, meter_onlooker, reader_onlooker
 from hal.modbus.bus import open_buses
-from hal.registry import ConnectorSpec, driver_names, meter_names, reader_names
+from hal.registry import driver_names, meter_names, reader_names
 from hal.scan import scan
 
 __all__ = ["RIGHT", "Devices", "connectors_in", "devices_of", "single_device", "specs_of"]

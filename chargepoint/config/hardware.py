@@ -12,8 +12,9 @@ from pydantic_core import PydanticCustomError
 from chargepoint.config.section import Context, Section, mistake, mistakes, plain
 from chargepoint.config.wording import nearest
 from hal.api import AC_MINIMUM_A, EvseInfo
+from hal.connector_spec import ConnectorSpec
 from hal.mistakes import evse_mistakes, meter_mistakes, reader_mistakes
-from hal.registry import ConnectorSpec, driver_names, meter_names, reader_names, real_driver_names
+from hal.registry import driver_names, meter_names, reader_names, real_driver_names
 
 __all__ = ["ConnectorConfig", "DriverConfig", "ReaderConfig", "own_mistakes"]
 

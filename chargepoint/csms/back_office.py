@@ -7,18 +7,15 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ocpp.v16.enums import AuthorizationStatus
 
 from chargepoint.csms.answers import Answers
 from chargepoint.csms.events import Event, Listener, frame_of
 from chargepoint.csms.ledger import Ledger, Request
-from hal.api import Clock
+from hal.api import Clock, Timer
 from hal.clock import WallClock
-
-if TYPE_CHECKING:
-    from chargepoint.csms.station_link import StationLink
 
 _LOGGER = logging.getLogger("chargepoint.csms")
 
@@ -32,17 +29,12 @@ class Station:
 
     identity: str
     ledger: Ledger
-    link: StationLink | None = None
+    connected: bool = False
     connections: int = 0
     calls: int = 0  # CALLs sent so far; numbers their message ids
     boot: Request | None = None  # the newest BootNotification
     statuses: dict[int, str] = field(default_factory=dict)  # the newest status by connector
     heard_at: float = 0.0  # when the newest frame came, on the central system's clock
-
-    @property
-    def connected(self) -> bool:
-        """True while there is a link."""
-        return self.link is not None
 
 
 class BackOffice:
@@ -53,6 +45,7 @@ class BackOffice:
         "_listeners",
         "_reactions",
         "_tasks",
+        "_timers",
         "answers",
         "interval_s",
         "on_withheld",
@@ -68,6 +61,7 @@ class BackOffice:
         self._listeners: list[Listener] = []
         self._reactions: dict[str, list[Reaction]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: set[Timer] = set()
         self.on_withheld: Callable[[str, str], None] | None = None
         self.strangers: str | None = None  # cards that begin so are unknown; None: all are welcome
 
@@ -100,6 +94,16 @@ class BackOffice:
         task.add_done_callback(self._done)
         return task
 
+    def after(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start such a task when so much time of the clock has passed, which is not held until then."""
+
+        def start() -> None:
+            self._timers.discard(timer)
+            self.spawn(work())
+
+        timer = self.clock.call_at(self.clock.now() + seconds, start)
+        self._timers.add(timer)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self.clock.release()
@@ -107,7 +111,10 @@ class BackOffice:
             _LOGGER.error("a task of the central system failed", exc_info=error)
 
     async def cancel_tasks(self) -> None:
-        """Give up what is still under way, and wait until it is."""
+        """Give up what is still under way or to come, and wait until it is."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

@@ -80,6 +80,7 @@ class CentralSystem:
         self._meter_values_kept = meter_values_kept
         self._link_type: type[StationLink] = QuickLink if quick else StationLink
         self._office = BackOffice(clock, Answers(), interval_s)
+        self._links: dict[str, StationLink] = {}  # of the stations that are connected
         self._office.strangers = strangers
         self._server: Server | None = None
 
@@ -113,9 +114,8 @@ class CentralSystem:
         # A connection that was just accepted belongs to the server, which closes it, a few turns later.
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        for station in self._office.stations.values():
-            if station.link is not None:
-                self._leave(station.link, "the central system stops")
+        for link in tuple(self._links.values()):
+            self._leave(link, "the central system stops")
         server.close()
         await server.wait_closed()
         await self._office.cancel_tasks()
@@ -181,7 +181,7 @@ class CentralSystem:
         return self._office.react(action, reaction)
 
     def on_withheld(self, told: Callable[[str, str], None]) -> None:
-        """Tell `told(cp, message_id)` of each CALL that will never be answered, as soon as that is so.
+        """Tell `told(cp, message_id)` of each CALL that is answered late or never, as soon as that is so.
 
         Who has the station in the same process spares a stepped clock the wait for it: `Station.unanswered`.
         """
@@ -195,13 +195,11 @@ class CentralSystem:
         Each station has one CALL outstanding; others wait their turn. Raises `CallFailed` with the code of
         the CALLERROR, `CallTimeout` after `timeout_s` (`call_timeout_s` if None), `NotConnected`.
         """
-        station = self._office.stations.get(cp)
-        if station is None or station.link is None:
-            raise NotConnected(cp)
+        link = self._link(cp)
         lost_s = 0.0
         waiting = Waiting(self._office.clock)
         try:
-            return await station.link.ask(
+            return await link.ask(
                 action,
                 {} if payload is None else payload,
                 self.call_timeout_s if timeout_s is None else timeout_s,
@@ -218,17 +216,19 @@ class CentralSystem:
 
         A stepped clock does not wait for what is kept back.
         """
-        if (link := self._link_of(cp)) is not None:
+        if (link := self._links.get(cp)) is not None:
             link.under_way(message_id, under_way)
 
     def lost_on_the_way(self, cp: str, message_id: str) -> None:
         """The answer to that CALL of ours will not come: its wait ends at once, as with `CallTimeout`."""
-        if (link := self._link_of(cp)) is not None:
+        if (link := self._links.get(cp)) is not None:
             link.lost_on_the_way(message_id)
 
-    def _link_of(self, cp: str) -> StationLink | None:
-        station = self._office.stations.get(cp)
-        return None if station is None else station.link
+    def _link(self, cp: str) -> StationLink:
+        link = self._links.get(cp)
+        if link is None:
+            raise NotConnected(cp)
+        return link
 
     def set_answer(
         self,
@@ -247,17 +247,15 @@ class CentralSystem:
         `payload` goes out verbatim, valid or not, but for what only the central system knows: a missing
         `currentTime` beside a BootNotification's `status` and a missing `transactionId` beside a
         StartTransaction's `idTagInfo` are filled in. `error` is a CALLERROR code: the request has no effect.
-        `silent`: it has, but the answer is lost. `delay_s` alone makes the usual answer late. After `times`
+        `silent`: it has, but the answer is lost. `delay_s`, of the clock's time, alone makes the usual answer
+        late. After `times`
         answers, or with none of these, the usual answer is back. Raises `ValueError` if this makes no sense.
         """
         self._office.answers.set(action, cp, id_tag, Answer(payload, error, silent, delay_s, times))
 
     def drop(self, cp: str) -> None:
         """Cut a station's link without a close frame; raises `NotConnected` if there is none."""
-        station = self._office.stations.get(cp)
-        if station is None or station.link is None:
-            raise NotConnected(cp)
-        link = station.link
+        link = self._link(cp)
         self._leave(link, "cut by the central system")
         link.socket.transport.abort()
 
@@ -308,10 +306,11 @@ class CentralSystem:
     def _enter(self, link: StationLink) -> None:
         """The newest connection of an identity is the one; an older one is closed."""
         station = link.station
-        if (older := station.link) is not None:
+        if (older := self._links.get(station.identity)) is not None:
             self._leave(older, "replaced by a newer connection")
             self._office.spawn(older.socket.close(1008, "replaced by a newer connection"))
-        station.link = link
+        self._links[station.identity] = link
+        station.connected = True
         station.connections += 1
         self._office.emit("connected", station.identity)
 
@@ -319,9 +318,11 @@ class CentralSystem:
         if link.closed:
             return
         link.leave()
-        if link.station.link is link:
-            link.station.link = None
-        self._office.emit("disconnected", link.station.identity, reason=reason)
+        station = link.station
+        if self._links.get(station.identity) is link:
+            del self._links[station.identity]
+            station.connected = False
+        self._office.emit("disconnected", station.identity, reason=reason)
 
 
 def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from typing import Any
 
 from ocpp.exceptions import FormationViolationError, OCPPError
@@ -22,9 +23,11 @@ from chargepoint.csms.calls import CallFailed, CallTimeout, LostOnTheWay, NotCon
 from chargepoint.csms.events import text_without_secrets
 from chargepoint.csms.usual_answers import UsualAnswers
 from chargepoint.domain.chance import message_id
+from hal.clock import SteppedClock
 
 _LOGGER = logging.getLogger("chargepoint.csms")
 _ACTIONS = frozenset(Action)
+_HEARD_WITHIN_S = 1.0  # real; a link that has died is silent
 _MESSAGE_CUT = 300  # characters; an error may repeat a frame of megabytes
 
 
@@ -85,8 +88,9 @@ class StationLink(UsualAnswers):
                 self.office.on_withheld(self.id, request.unique_id)
             return
         if answer.delay_s:
-            # In a task, so that this link goes on hearing the station meanwhile.
-            self.office.spawn(self._deliver_late(request, reply, answer.delay_s))
+            if self.office.on_withheld is not None:
+                self.office.on_withheld(self.id, request.unique_id)
+            self.office.after(answer.delay_s, lambda: self._deliver_late(request, reply))
         else:
             await self._deliver(request, reply)
 
@@ -139,12 +143,20 @@ class StationLink(UsualAnswers):
         if reply.startswith("[3,"):
             self.office.answered(self.id, request.action, request.payload)
 
-    async def _deliver_late(self, request: Call, reply: str, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
+    async def _deliver_late(self, request: Call, reply: str) -> None:
         try:
             await self._deliver(request, reply)
+            if isinstance(self.office.clock, SteppedClock):
+                await self._until_heard()
         except ConnectionClosed:
             self._complain(f"the link was gone before {request.action} was answered")
+
+    async def _until_heard(self) -> None:
+        """Wait until the station has what was sent: nobody else keeps time from passing it by."""
+        pong = await self.socket.ping()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HEARD_WITHIN_S):
+                await pong
 
     async def _transmit(self, text: str) -> None:
         await self.socket.send(text)

@@ -101,6 +101,16 @@ def _measurand(element: str) -> Measurand:
     return Measurand(name, last) if name and last in PHASES else Measurand(element)
 
 
+@lru_cache(maxsize=64)
+def without_soc(measurands: tuple[Measurand, ...]) -> tuple[Measurand, ...]:
+    """What an AC outlet beside DC outlets tells of a list that is theirs too.
+
+    A control pilot says nothing of the battery (IEC 61851-1 annex A). Where all outlets are AC, whoever asks
+    for SoC means vehicles that tell it in another way (ISO 15118).
+    """
+    return tuple(measurand for measurand in measurands if measurand.name != "SoC")
+
+
 class _Occasion(NamedTuple):
     """Everything a value can be taken from."""
 

@@ -1,4 +1,4 @@
-"""What a vehicle is offered at this moment, and whether it has had the time to react."""
+"""What a vehicle is offered at this moment, why, and whether it has had the time to react."""
 
 from __future__ import annotations
 
@@ -67,3 +67,32 @@ def smaller(one: Limit, other: Limit) -> Limit:
         power_w = min(one.power_w, other.power_w)
     both = Limit(min(one.current_a, other.current_a), power_w)
     return NOTHING if both.zero else both
+
+
+def because(connector: Connector) -> str:
+    """Why this connector has this limit now, in words for a person."""
+    transaction = connector.transaction
+    if transaction is None or connector.allowance is None:
+        return "no transaction"
+    if connector.blocked:
+        return "fault"
+    if not transaction.running:
+        return f"stopping ({transaction.stopping_reason})"
+    if transaction.deauthorized and connector.offer.zero:
+        return "the central system refused the identifier"
+    alone = connector.allowance.limit
+    if connector.share is not None and smaller(alone, connector.share) != alone:
+        return connector.share_because
+    return connector.allowance.because
+
+
+def offered_w(connector: Connector, limit: Limit) -> float:
+    """The power a limit stands for."""
+    info = connector.evse.info
+    if limit.zero:
+        return 0.0
+    if info.current == "dc" and limit.power_w is not None:
+        return round(limit.power_w, 1)
+    phases = connector.allowance.phases if connector.allowance is not None else info.phases
+    power_w = limit.current_a * info.nominal_voltage_v * phases
+    return round(power_w if limit.power_w is None else min(power_w, limit.power_w), 1)

@@ -13,16 +13,15 @@ from chargepoint.domain import chance
 from chargepoint.domain.authorization import Authorizer
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
-from chargepoint.domain.limits import Hardware, Maximum
-from chargepoint.domain.offer import smaller
+from chargepoint.domain.offer import because, offered_w
 from chargepoint.domain.outside import Outside
 from chargepoint.domain.ports import Behaviour, Link, Store
-from chargepoint.domain.profiles import ProfileBook
 from chargepoint.domain.time import StationTime
 from chargepoint.domain.transaction import Transaction
 from chargepoint.domain.turn import Turn
 from chargepoint.observer import StationObserver
 from chargepoint.ocpp16 import dispatch, messages, schema
+from chargepoint.ocpp16.charging_host import ChargingHost
 from chargepoint.ocpp16.compatibility import Compatibility
 from chargepoint.ocpp16.configuration import Configuration
 from chargepoint.ocpp16.core.boot import REGISTRATION, Boot, Registration
@@ -255,7 +254,8 @@ class ChargePoint:
     @property
     def smart_charging(self) -> SmartCharging:
         """Charging profiles, which are in the `book`."""
-        return SmartCharging(self, self.configuration, self.compatibility)
+        host = ChargingHost(self.connectors, self.note)
+        return SmartCharging(host, self.configuration, self.compatibility)
 
     @property
     def reservation(self) -> Reservation:
@@ -541,76 +541,18 @@ class ChargePoint:
         """Tell whoever watches."""
         self.notify("status", connector=connector_id, status=status, error_code=error_code)
 
-    def because(self, connector: Connector) -> str:
-        """Why this connector has this limit now, in words for a person."""
-        transaction = connector.transaction
-        if transaction is None or connector.allowance is None:
-            return "no transaction"
-        if connector.blocked:
-            return "fault"
-        if not transaction.running:
-            return f"stopping ({transaction.stopping_reason})"
-        if transaction.deauthorized and connector.offer.zero:
-            return "the central system refused the identifier"
-        alone = connector.allowance.limit
-        if connector.share is not None and smaller(alone, connector.share) != alone:
-            return connector.share_because
-        return connector.allowance.because
-
     def _tell_limit(self, connector: Connector) -> None:
-        now = (connector.permitted(), self.because(connector))
+        now = (connector.permitted(), because(connector))
         if self.limits_told.get(connector.id, (Limit(0.0), "no transaction")) != now:
             self.limits_told[connector.id] = now
-            limit, because = now
+            limit, why = now
             self.notify(
                 "limit",
                 connector=connector.id,
                 offered_a=round(limit.current_a, 3),
                 offered_w=offered_w(connector, limit),
-                because=because,
+                because=why,
             )
-
-    # --- smart_charging.Host ------------------------------------------------------------------------
-
-    @property
-    def book(self) -> ProfileBook:
-        """The installed profiles."""
-        return self.connectors.limiter.book
-
-    @property
-    def count(self) -> int:
-        """How many connectors there are."""
-        return len(self.connectors.all)
-
-    def utc(self) -> float:
-        """The station's time."""
-        return self.time.utc()
-
-    def hardware(self, connector_id: int) -> Hardware:
-        """The installation's maximum at a connector."""
-        return self.connectors[connector_id].hardware()
-
-    def charging(self, connector_id: int) -> Transaction | None:
-        """The transaction running on a connector."""
-        transaction = self.connectors[connector_id].transaction
-        return transaction if transaction is not None and transaction.running else None
-
-    def charging_since(self, connector_id: int) -> float:
-        """When its transaction began, in the present reckoning of UTC."""
-        charging = self.connectors[connector_id].charging()
-        return self.time.utc() if charging is None else charging.started_at
-
-    def installation(self, connector_id: int) -> Maximum | None:
-        """What the site leaves all connectors together by configuration, with `connector_id` busy."""
-        if self.connectors.site is None:
-            return None
-        charging = [transaction.connector for transaction in self.connectors.running()]
-        return self.connectors.site.settings.expected(connector_id, self.count, charging)
-
-    def profiles_changed(self) -> None:
-        """Every connector's limit may be another."""
-        self.connectors.limiter.purge_later()
-        self.turn.settle_all()
 
     # --- local_auth_list.Host -----------------------------------------------------------------------
 
@@ -689,15 +631,3 @@ class ChargePoint:
         self.connectors.close()
         if self._going_down is not None:
             self._going_down.cancel()
-
-
-def offered_w(connector: Connector, limit: Limit) -> float:
-    """The power a limit stands for."""
-    info = connector.evse.info
-    if limit.zero:
-        return 0.0
-    if info.current == "dc" and limit.power_w is not None:
-        return round(limit.power_w, 1)
-    phases = connector.allowance.phases if connector.allowance is not None else info.phases
-    power_w = limit.current_a * info.nominal_voltage_v * phases
-    return round(power_w if limit.power_w is None else min(power_w, limit.power_w), 1)

@@ -233,14 +233,14 @@ class NoHeartbeatWhileCharging(Quirk):
 
     def settle_in(self, line: Line) -> None:
         super().settle_in(line)
-        self._running = 0
+        self._running: set[int] = set()
 
     def on_call(self, call: Call) -> None:
-        if call.action == "StartTransaction":
-            self._running += 1
-        elif call.action == "StopTransaction":
-            self._running -= 1
-        elif call.action == "Heartbeat" and self._running > 0:
+        # By the status: transaction-related messages are repeated, and kept for longer than the transaction.
+        if call.action == "StatusNotification":
+            charging = call.payload["status"] in ("Charging", "SuspendedEV", "SuspendedEVSE")
+            (self._running.add if charging else self._running.discard)(call.payload["connectorId"])
+        elif call.action == "Heartbeat" and self._running:
             call.swallowed = {"currentTime": format_time(self.line.edge.host.utc())}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from chargepoint.domain import chance
 from chargepoint.quirks.quirk import Call, Quirk
 from chargepoint.rpc import frames
-from chargepoint.rpc.session import LINK_LOST, TIMEOUT
+from chargepoint.rpc.session import CUT, LINK_LOST, TIMEOUT
 from chargepoint.tamper import Tamper
 from hal.api import Timer
 
@@ -24,6 +24,9 @@ PATIENCE_S = 30.0
 
 MOST_EXTRA = 100
 """So many made-up CALLs wait for the line; what comes on top is lost."""
+
+MOST_PAST = 8
+"""Of so many of them a late answer is still known as one to a CALL of its own."""
 
 _NO_BOOT = -1  # no start of a station has this number, so no message id of its own is ever met
 
@@ -38,10 +41,10 @@ class QuirkyLine(Tamper):
         "_extra",
         "_holding",
         "_made_up",
+        "_past",
         "_patience",
         "_real_id",
         "_seed",
-        "_slow",
         "_timers",
         "_waiting",
         "quirks",
@@ -56,7 +59,7 @@ class QuirkyLine(Tamper):
         self._waiting: tuple[Call, bytes] | None = None  # the station's own CALL, until the line is free
         self._extra: list[Call] = []
         self._made_up: Call | None = None  # what is on the wire, if the station knows nothing of it
-        self._slow: dict[str, float] = {}  # their CALLs that are answered late
+        self._past: tuple[str, ...] = ()  # the newest made-up CALLs whose answer is not waited for any more
         self._timers: set[Timer] = set()
         self._patience: Timer | None = None
         self._holding = False
@@ -104,10 +107,12 @@ class QuirkyLine(Tamper):
 
     def link_down(self) -> None:
         """Nothing is on its way any more."""
+        self._lose(LINK_LOST)
+
+    def _lose(self, problem: str) -> None:
         self._waiting = None
         self._extra.clear()
-        self._slow.clear()
-        self._count_answer(LINK_LOST)
+        self._count_answer(problem)
         self._free()
 
     def close(self) -> None:
@@ -115,15 +120,13 @@ class QuirkyLine(Tamper):
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        self.link_down()
+        self._lose(CUT)
 
     def outgoing(self, data: bytes) -> None:
         """The station says something."""
         frame = frames.decode(data)
         if frame[0] == frames.CALL:
             self._leave(Call(frame[1], frame[2], frame[3]), data)
-        elif delay_s := self._slow.pop(frame[1], 0.0):
-            self._answer_after(delay_s, data)
         else:
             self.edge.transmit(data)
 
@@ -137,19 +140,19 @@ class QuirkyLine(Tamper):
             self._serve(frame, data)
         elif frame is not None and frame.message_id == self._busy:
             self._answered(frame, data)
-        else:
+        elif frame is None or frame.message_id not in self._past:
             self.edge.deliver(data)
 
+    def name_above(self, message_id: str) -> str:
+        """What the station itself calls what is on the wire."""
+        return self._real_id or message_id if message_id == self._busy else message_id
+
     def unanswered(self, message_id: str) -> None:
-        """Its own CALL, or one that goes by another name: on with what waits behind it."""
-        if message_id != self._busy:
-            return
-        real_id = self._real_id
-        if real_id is None:
-            self._free()
+        """A CALL of its own: on with what waits behind it."""
+        if message_id == self._busy and self._real_id is None:
+            self._count_answer(TIMEOUT)
+            self._forget()
             self._pump()
-        elif real_id != message_id:
-            self.edge.host.wait_by_clock(real_id)
 
     # --- the station's CALLs ------------------------------------------------------------------------
 
@@ -202,8 +205,14 @@ class QuirkyLine(Tamper):
 
     def _given_up(self) -> None:
         self._count_answer(TIMEOUT)
-        self._free(PATIENCE_S)
+        self._forget(PATIENCE_S)
         self._pump()
+
+    def _forget(self, lost_s: float = 0.0) -> None:
+        """Wait no more for the answer to a CALL of its own; if it comes all the same it is nobody's."""
+        if self._busy is not None:
+            self._past = (*self._past[1 - MOST_PAST :], self._busy)
+        self._free(lost_s)
 
     def _free(self, lost_s: float = 0.0) -> None:
         """The line is free again."""
@@ -242,15 +251,6 @@ class QuirkyLine(Tamper):
         else:
             self.edge.deliver(frames.error(real_id, answer.code, answer.description))
 
-    def _answer_after(self, delay_s: float, data: bytes) -> None:
-        asked_on = self._connections
-
-        def answer() -> None:
-            if self._connections == asked_on:
-                self.edge.transmit(data)
-
-        self.after(delay_s, answer)
-
     # --- their CALLs --------------------------------------------------------------------------------
 
     def _serve(self, call: frames.Call, data: bytes) -> None:
@@ -264,5 +264,16 @@ class QuirkyLine(Tamper):
                     self.edge.transmit(frames.result(call.message_id, reply))
                     return
                 if delay_s := quirk.thinks_s(call.action):
-                    self._slow[call.message_id] = delay_s
+                    self._deliver_after(delay_s, data)
+                    return
         self.edge.deliver(data)
+
+    def _deliver_after(self, delay_s: float, data: bytes) -> None:
+        """Unless its connection is gone by then: nobody waits for the answer any more."""
+        asked_on = self._connections
+
+        def deliver() -> None:
+            if self._connections == asked_on:
+                self.edge.deliver(data)
+
+        self.after(delay_s, deliver)

@@ -86,5 +86,5 @@ class Quirk:
         return None
 
     def thinks_s(self, action: str) -> float:
-        """How much later than it is ready the station's own answer to such a CALL leaves."""
+        """How long such a CALL is on its way to whoever does what it says, and answers it."""
         return 0.0

@@ -14,6 +14,9 @@ from hal.api import Clock, Timer
 
 TIMEOUT, LINK_LOST, NOT_SENT, INVALID_ANSWER = "Timeout", "LinkLost", "NotSent", "InvalidAnswer"
 
+CUT = "Cut"
+"""For an observer: the session ended, with its station's mains or software, while the CALL was on its way."""
+
 
 class CallFailed(Exception):
     """A CALL of ours brought no result.
@@ -92,7 +95,7 @@ class Observer(Protocol):
         """It did not: it is answered in the other side's place, and `answered` is not told."""
 
     def answered(self, action: str, waited_s: float, took_s: float, problem: str | None) -> None:
-        """It was answered, or will not be any more: `problem` is then the code of `CallFailed`.
+        """It was answered, or will not be any more: `problem` is then the code of `CallFailed`, or `CUT`.
 
         `took_s`: since it was sent. `waited_s`: since it was wanted, which is earlier if another CALL was
         outstanding or the timer that asked for it fired late. Both are real time, also on a stepped clock.
@@ -217,7 +220,9 @@ class Session:
         self._link = None
         self._serving = None
         if self.outstanding is not None:
-            self._finished(self.outstanding)
+            outstanding = self.outstanding
+            self._finished(outstanding)
+            self._observe(outstanding, CUT)
         self._forget_timer()
 
     def call(

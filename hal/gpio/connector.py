@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hal.api import AC_MINIMUM_A, Clock
 from hal.board import BoardEvse
 from hal.board_rules import REST_S
+from hal.connector_spec import ConnectorSpec
 from hal.device import EnergyMeter
 from hal.gpio.pins import LAST_PIN, PULLED_UP
 from hal.gpio.relay import GpioRelay, GpioTrip, MirrorContact
@@ -17,9 +18,6 @@ from hal.gpio.vehicle import VehicleContacts
 from hal.polled_drivers import meter_of
 from hal.serial.settings import SerialSettings
 from hal.simulated.energy_meter import SimulatedEnergyMeter
-
-if TYPE_CHECKING:
-    from hal.registry import ConnectorSpec
 
 _PINS = ("feedback_pin", "vehicle_pin", "request_pin", "rcd_pin")
 _log = logging.getLogger(__name__)

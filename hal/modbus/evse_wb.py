@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from hal.api import AC_MINIMUM_A, CONNECTED, Clock, Fault, FaultKind, PilotState, Unsupported
-from hal.device import Capability, ControllerInfo, ControllerStatus, DeviceClosed, DeviceRefused
+from hal.api import AC_MINIMUM_A, CONNECTED, Clock, Fault, FaultKind, PilotState
+from hal.controller import Controller, check_offer
+from hal.device import Capability, ControllerInfo, ControllerStatus, DeviceRefused
 from hal.modbus.bus import Bus
 
 GAP_S = 0.1
@@ -34,7 +35,7 @@ _MOST_A = 80.0
 _SIGNAL_ENDS_S = 6.0  # how long a signal may outlast a current of 0 before the board is turned off
 
 
-class EvseWb:
+class EvseWb(Controller):
     """One board. `boot_current_a`: the current it shall have after boot, None to leave that alone.
 
     `safe_current_a` is what `close` leaves behind. A unit that answers with what no such board says is
@@ -50,24 +51,15 @@ class EvseWb:
         boot_current_a: int | None = None,
         safe_current_a: float = 0.0,
     ) -> None:
+        super().__init__(clock, safe_current_a)
         self._bus = bus
         self._unit = unit
-        self._clock = clock
         self._boot_current_a = boot_current_a
-        self._safe_current_a = safe_current_a
-        self._info: ControllerInfo | None = None
-        self._closed = False
         self._scale = 1
         self._failure = Fault(FaultKind.PILOT, info="controller reports failure: diode missing in vehicle?")
         self._warnings: tuple[Fault, ...] = ()
         self._signal_without_current_since: float | None = None
         self._turned_off = False
-
-    @property
-    def info(self) -> ControllerInfo:
-        if self._info is None:
-            raise DeviceClosed(f"{self}: not open")
-        return self._info
 
     def __str__(self) -> str:
         return f"EVSE-WB, unit {self._unit}"
@@ -104,17 +96,8 @@ class EvseWb:
             firmware_version=str(firmware),
         )
 
-    async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            if self._info is not None:
-                await self.set_limit(self._safe_current_a)
-        except Exception:
-            pass  # silent or refusing: nobody is left to be told
-        finally:
-            await self._bus.release()
+    async def _let_go(self) -> None:
+        await self._bus.release()
 
     async def status(self) -> ControllerStatus:
         current, _, vehicle, cable, _, _, evse = await self._registers()
@@ -130,8 +113,7 @@ class EvseWb:
         )
 
     async def set_limit(self, current_a: float) -> float:
-        if 0 < current_a < AC_MINIMUM_A or current_a < 0 or not math.isfinite(current_a):
-            raise ValueError(f"{current_a:g} A: a pilot offers 0 or {AC_MINIMUM_A:g} A and more")
+        check_offer(current_a)
         if current_a and self._turned_off:
             await self._bus.write(self._unit, _CONTROL, [0], verify=False)
             self._turned_off = False
@@ -142,20 +124,6 @@ class EvseWb:
     async def set_available(self, available: bool) -> None:
         if not available:
             await self.set_limit(0.0)
-
-    async def feed_watchdog(self) -> None: ...
-
-    async def set_lock(self, wanted: bool) -> None:
-        raise Unsupported(f"{self}: no lock")
-
-    async def switch_phases(self, phases: int) -> None:
-        raise Unsupported(f"{self}: no phase switch")
-
-    async def interrupt_pilot(self, seconds: float) -> None:
-        raise Unsupported(f"{self}: the pilot cannot be interrupted")
-
-    async def test_rcd(self) -> bool:
-        raise Unsupported(f"{self}: no test of the residual current detection")
 
     async def _registers(self) -> list[int]:
         """Registers 1000 to 1006, if they can be this board's."""

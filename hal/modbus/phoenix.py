@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 
 from hal.api import AC_MINIMUM_A, Clock, Fault, FaultKind, PilotState, Unsupported
+from hal.controller import Controller, check_offer
 from hal.device import (
     Capability,
     ControllerInfo,
     ControllerStatus,
-    DeviceClosed,
     DeviceRefused,
     DeviceTimeout,
 )
@@ -43,26 +43,17 @@ _CONTACTOR = 12  # closed when told open or the other way round: what it was tol
 _SHORTED = Fault(FaultKind.PILOT, info="proximity contact shorted")
 
 
-class Phoenix:
+class Phoenix(Controller):
     """One controller. `lock`: the plug is to be locked by this program; `safe_current_a`: left by `close`."""
 
     def __init__(
         self, bus: Bus, unit: int, clock: Clock, *, lock: bool = False, safe_current_a: float = 0.0
     ) -> None:
+        super().__init__(clock, safe_current_a)
         self._bus = bus
         self._unit = unit
-        self._clock = clock
         self._lock = lock
-        self._safe_current_a = safe_current_a
         self._status_function = 4
-        self._info: ControllerInfo | None = None
-        self._closed = False
-
-    @property
-    def info(self) -> ControllerInfo:
-        if self._info is None:
-            raise DeviceClosed(f"{self}: not open")
-        return self._info
 
     def __str__(self) -> str:
         return f"EV Charge Control Basic, unit {self._unit}"
@@ -90,17 +81,8 @@ class Phoenix:
             phases=3,
         )
 
-    async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            if self._info is not None:
-                await self.set_limit(self._safe_current_a)
-        except Exception:
-            pass  # silent or refusing: nobody is left to be told
-        finally:
-            await self._bus.release()
+    async def _let_go(self) -> None:
+        await self._bus.release()
 
     async def status(self) -> ControllerStatus:
         state, cable = await self._bus.read(self._unit, self._status_function, _STATUS, _STATUS_COUNT)
@@ -119,8 +101,7 @@ class Phoenix:
         )
 
     async def set_limit(self, current_a: float) -> float:
-        if 0 < current_a < AC_MINIMUM_A or current_a < 0 or not math.isfinite(current_a):
-            raise ValueError(f"{current_a:g} A: a pilot offers 0 or {AC_MINIMUM_A:g} A and more")
+        check_offer(current_a)
         if not current_a:
             await self._bus.write_coil(self._unit, _ENABLE, False)
             return 0.0
@@ -135,19 +116,11 @@ class Phoenix:
         elif not available:
             await self.set_limit(0.0)
 
-    async def feed_watchdog(self) -> None: ...
-
     async def set_lock(self, wanted: bool) -> None:
         """The coil is the command; what the actuator made of it is in the error bits."""
         if not self._lock:
             raise Unsupported(f"{self}: the lock is not this program's")
         await self._bus.write_coil(self._unit, _LOCK, wanted)
-
-    async def switch_phases(self, phases: int) -> None:
-        raise Unsupported(f"{self}: no phase switch")
-
-    async def interrupt_pilot(self, seconds: float) -> None:
-        raise Unsupported(f"{self}: the pilot cannot be interrupted")
 
     async def test_rcd(self) -> bool:
         raise Unsupported(f"{self}: it tests its residual current detection by itself")

@@ -31,20 +31,28 @@ from hal.api import (
 )
 from hal.simulated.course import Course
 from hal.simulated.meter import AMBIENT_C, Flow, ac_flow, body_c, dc_flow
-from hal.simulated.plugged import PluggedVehicle
+from hal.simulated.plugged import TICK_S, PluggedVehicle
 from hal.simulated.trouble import (
     FROZEN,
+    NO_DIODE,
     NO_METER,
     NOT_CLOSING,
+    SILENT,
+    VENTILATION,
     WELDED,
     ContactorTrouble,
     MeterTrouble,
     Trouble,
+    VehicleTrouble,
 )
 from hal.simulated.vehicle import Vehicle
 
 LOCK_FAULT = Fault(FaultKind.LOCK, info="lock actuator does not move")
 """What a broken lock reports when it should move."""
+
+_READ_BACK_S = 1.0  # a controller that started anew, or whose watchdog struck, is soon told again
+_BETWEEN_CHANGES_S = 5.0  # of a pilot's signal, whoever turned it
+_REBOOT_S = 3.0
 
 _HOLDING_VOLTAGE = 0.6  # of nominal: below it the contactor drops out and the controller stops
 
@@ -115,9 +123,14 @@ class SimulatedEvse:
     def pilot(self) -> PilotState:
         if self._shut or self._supply_v < _HOLDING_VOLTAGE * self._info.nominal_voltage_v:  # not powered
             return PilotState.E
+        if self._trouble is not None and self._trouble.down_until is not None:
+            return PilotState.E
         if self._car is None:
             return PilotState.A
-        return PilotState.C if self._car.asks else PilotState.B
+        strange = None if self._trouble is None else self._trouble.vehicle
+        if self._car.asks:
+            return PilotState.D if strange == "ventilation" else PilotState.C
+        return PilotState.C if strange == "eager" else PilotState.B
 
     @property
     def plugged(self) -> bool:
@@ -137,10 +150,15 @@ class SimulatedEvse:
 
     def permit(self, limit: Limit) -> None:
         offer = self._possible(limit)
-        if self._trouble is not None and self._trouble.deaf:
-            self._trouble.unheard = offer
-            if not (offer.zero or self._offer.zero):
+        if (trouble := self._trouble) is not None:
+            trouble.permitted = limit
+            if trouble.silent_since is not None or trouble.down_until is not None:
                 return
+            if trouble.corrected_at is not None and not offer.zero:  # it is told when it is read back next
+                return
+            if trouble.deaf and not (offer.zero or self._offer.zero):
+                return
+            trouble.corrected_at = None
         if offer != self._offer:
             with self._changing():
                 self._offer = offer
@@ -251,6 +269,7 @@ class SimulatedEvse:
         with self._changing():
             self._car = None
             self._cable = self._locked
+            self._forget(VENTILATION, NO_DIODE)
 
     def adjust(
         self,
@@ -312,7 +331,11 @@ class SimulatedEvse:
             trouble.frozen_wh = self._measure().energy_wh
 
     def break_contactor(self, how: ContactorTrouble | None) -> None:
-        """The contacts are welded together, or do not close; None: repaired."""
+        """What is wrong with the contactor; None: repaired.
+
+        `bounces`: its contacts chatter for 0.1 s when they close. `unseen`: it works, but its mirror contact
+        never tells that it is closed.
+        """
         with self._changing():
             self._troubled(WELDED, NOT_CLOSING).contactor = how
 
@@ -320,8 +343,48 @@ class SimulatedEvse:
         """Deaf, it keeps its current until it is switched off; later it does what it did not hear."""
         with self._changing():
             trouble = self._troubled()
-            trouble.deaf, unheard, trouble.unheard = deaf, trouble.unheard, None
-            self._offer = self._offer if deaf or unheard is None else unheard
+            trouble.deaf = deaf
+            self._obey(trouble)
+
+    def silence_controller(self, silent: bool) -> None:
+        """Silent, it keeps its current and does not even hear a stop; after 10 s that is a fault."""
+        with self._changing():
+            trouble = self._troubled(SILENT)
+            trouble.silent_since = self._clock.now() if silent else None
+            self._obey(trouble)
+
+    def turn(self, current_a: float) -> None:
+        """Somebody turns the controller's current at the device; 5 s later it is what was permitted again."""
+        with self._changing():
+            self._offers_by_itself(self._troubled(), current_a, _BETWEEN_CHANGES_S)
+
+    def starve_watchdog(self) -> None:
+        """The controller was not spoken to in time: it stops, and is told anew a second later."""
+        with self._changing():
+            self._offers_by_itself(self._troubled(), 0.0, _READ_BACK_S)
+
+    def reboot_controller(self, current_a: float) -> None:
+        """It starts anew, without a signal for 3 s, and offers its own `current_a` until told better."""
+        with self._changing():
+            trouble = self._troubled()
+            trouble.down_until = self._clock.now() + _REBOOT_S
+            trouble.wakes_with = Limit(current_a)
+
+    def limit_cable(self, current_a: float | None) -> None:
+        """The cable in the socket carries so much at most; None: as much as the connector."""
+        with self._changing():
+            trouble = self._troubled()
+            trouble.cable_a = current_a
+            self._obey(trouble)
+
+    def _obey(self, trouble: Trouble) -> None:
+        """Offer what is permitted, if the controller knows."""
+        if not trouble.deaf and trouble.silent_since is None and trouble.down_until is None:
+            self._offer, trouble.corrected_at = self._possible(trouble.permitted), None
+
+    def _offers_by_itself(self, trouble: Trouble, current_a: float, for_s: float) -> None:
+        self._offer = self._possible(Limit(current_a))
+        trouble.corrected_at = self._clock.now() + for_s
 
     def misbehave(
         self, *, excess_a: float | None = None, ignores_stop: bool | None = None, shunned: bool | None = None
@@ -340,12 +403,25 @@ class SimulatedEvse:
                 self._car.reacts_at = self._clock.now()
             trouble.shunned = trouble.shunned if shunned is None else shunned
 
+    def break_vehicle(self, how: VehicleTrouble | None) -> None:
+        """What is wrong with vehicles here; None: nothing.
+
+        `ventilation`: they ask for it, `no_diode`: theirs is missing; the contactor closes for neither, and
+        the fault stays until they leave. `sleeps`: they do not ask until they are woken, 34 s after an offer.
+        `eager`: they ask without an offer, and get nothing.
+        """
+        with self._changing():
+            self._troubled(VENTILATION, NO_DIODE).vehicle = how
+
     def _troubled(self, *about: Fault) -> Trouble:
         """What is wrong here, with nothing noticed yet of what is changed."""
         if self._trouble is None:
-            self._trouble = Trouble()
-        self._faults = tuple(fault for fault in self._faults if fault not in about)
+            self._trouble = Trouble(self._offer)
+        self._forget(*about)
         return self._trouble
+
+    def _forget(self, *about: Fault) -> None:
+        self._faults = tuple(fault for fault in self._faults if fault not in about)
 
     def inject(self, fault: Fault) -> None:
         """Something breaks; the same fault again changes nothing."""
@@ -364,6 +440,8 @@ class SimulatedEvse:
     def _possible(self, limit: Limit) -> Limit:
         """What this connector can offer of a permit: for AC the current alone, for DC the power too."""
         current_a = min(limit.current_a, self._info.max_current_a)
+        if self._trouble is not None and self._trouble.cable_a is not None:
+            current_a = min(current_a, self._trouble.cable_a)
         if self._info.current == "ac":
             return Limit(current_a) if current_a >= AC_MINIMUM_A and not limit.zero else NOTHING
         powers = [power_w for power_w in (limit.power_w, self._info.max_power_w) if power_w is not None]
@@ -381,7 +459,7 @@ class SimulatedEvse:
     def _flow(self, power_w: float, soc_percent: float | None) -> Flow:
         car, info = self._car, self._info
         if info.current == "dc":
-            if car is None or soc_percent is None or not self._closed:
+            if car is None or soc_percent is None or not (self._closed or power_w):
                 return dc_flow(0.0, 0.0)
             return dc_flow(power_w, car.vehicle.pack_voltage_v(soc_percent))
         if car is None:
@@ -420,8 +498,11 @@ class SimulatedEvse:
             self._timer = None
         self._closed = False
         due = None
+        if self._trouble is not None:
+            self._come_round(self._trouble)
         if car is not None:
-            blocked = not self._powered or any(fault.blocking for fault in self._faults)
+            down = self._trouble is not None and self._trouble.down_until is not None
+            blocked = down or not self._powered or any(fault.blocking for fault in self._faults)
             offer = NOTHING if blocked else self._offer
             if self._trouble is not None and not blocked:
                 offer = self._trouble.felt(offer, car.asks, self._since)
@@ -437,14 +518,30 @@ class SimulatedEvse:
     def _follow_trouble(self, trouble: Trouble, due: float | None) -> float | None:
         """Let what is broken have its way; returns when something happens next by itself."""
         car, now, told_closed = self._car, self._since, self._closed
+        signal = car is not None and (car.asks or car.reacts_at is not None)
+        refused = trouble.untouchable
+        if refused is not None and signal and (told_closed or refused is NO_DIODE):
+            self._add_fault(refused)
+            told_closed = False
         self._closed = trouble.contacts(told_closed, now)
         for fault in trouble.faults(told_closed, 0.0 if car is None else car.power_w, now):
             self._add_fault(fault)
-        if car is not None and told_closed and not self._closed:
+        flows = self._closed or (told_closed and trouble.contactor == "unseen")
+        if car is not None and car.asks and not flows:
             car.charge, car.power_w = None, 0.0
-        if car is not None and car.asks and any(fault.blocking for fault in self._faults):
+        if signal and any(fault.blocking for fault in self._faults):
             return now  # once more, with the offer withdrawn
         return min((at for at in (due, trouble.acts_at(now)) if at is not None), default=None)
+
+    def _come_round(self, trouble: Trouble) -> None:
+        """A controller that started anew is up; one that offers something of its own is told better."""
+        soon = self._since + TICK_S
+        if trouble.down_until is not None and soon >= trouble.down_until:
+            trouble.down_until = None
+            self._offers_by_itself(trouble, trouble.wakes_with.current_a, _READ_BACK_S)
+        elif trouble.corrected_at is not None and soon >= trouble.corrected_at:
+            trouble.corrected_at = None
+            self._obey(trouble)
 
     def _on_timer(self) -> None:
         with self._changing():

@@ -76,7 +76,7 @@ def time_of_sending(patch: Patch) -> None:
 
     def redated(cp: ChargePoint, action: str, payload: dict[str, Any]) -> None:
         if "timestamp" in payload:
-            payload["timestamp"] = format_time(cp.utc())
+            payload["timestamp"] = format_time(cp.time.utc())
 
     _change_record(patch, redated)
 

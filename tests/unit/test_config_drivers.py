@@ -12,8 +12,9 @@ from chargepoint.config.reading import parse
 from chargepoint.errors import ConfigError
 from hal.api import EvseInfo
 from hal.clock import SteppedClock
+from hal.connector_spec import ConnectorSpec
 from hal.mistakes import Lines, evse_mistakes, meter_mistakes, reader_mistakes
-from hal.registry import ConnectorSpec, prepare_evse, prepare_reader
+from hal.registry import prepare_evse, prepare_reader
 
 GOOD = """
 connectors:

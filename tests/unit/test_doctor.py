@@ -231,17 +231,17 @@ def test_programs_are_asked_where_no_file_tells(tmp_path: Path) -> None:
 
 
 def test_a_clock_from_before_this_program_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chargepoint.cli.doctor.time.time", lambda: 86_400.0)
+    monkeypatch.setattr("chargepoint.cli.doctor.computer.time.time", lambda: 86_400.0)
     finding = examined(tmp_path, computer(tmp_path))["clock"]
     assert (finding.result, "1970-01-02" in finding.message) == ("FAIL", True)
 
 
 def test_a_full_or_slow_storage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = computer(tmp_path)
-    monkeypatch.setattr("chargepoint.cli.doctor._write_s", lambda folder: 0.2)
+    monkeypatch.setattr("chargepoint.cli.doctor.needs._write_s", lambda folder: 0.2)
     assert "200 ms" in examined(tmp_path, root, RELAY)["storage"].message
     monkeypatch.setattr(
-        "chargepoint.cli.doctor.shutil.disk_usage", lambda folder: SimpleNamespace(free=5 << 20)
+        "chargepoint.cli.doctor.needs.shutil.disk_usage", lambda folder: SimpleNamespace(free=5 << 20)
     )
     assert examined(tmp_path, root, RELAY)["storage"].message.startswith("5 MiB are free")
     assert examined(tmp_path, root, BUS + "storage: null\n")["storage"].result == "warn"

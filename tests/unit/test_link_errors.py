@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
 import socket
 import ssl
 
@@ -124,3 +126,19 @@ def test_a_refusal_that_speaks_of_subprotocols_is_about_ocpp16() -> None:
 )
 def test_handshakes(error: NegotiationError | InvalidUpgrade, kind: str) -> None:
     assert from_handshake(error).kind == kind
+
+
+@pytest.mark.parametrize(("spare", "kind"), [(3, "open_files"), (100, "closed")])
+def test_who_drops_at_once_on_this_machine_may_have_no_file_left(spare: int, kind: str) -> None:
+    """A central system in this process accepts with a descriptor it keeps for that, and drops."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + spare, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(highest + 2 - len(os.listdir("/proc/self/fd")))]
+    try:
+        assert closed_early(parse_uri("ws://127.0.0.1:9000/CP1")).kind == kind
+        assert closed_early(WS).kind == "closed"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in held:
+            os.close(descriptor)

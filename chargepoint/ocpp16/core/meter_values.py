@@ -18,6 +18,7 @@ from chargepoint.domain.metering import (
     samples,
     thin,
     timed,
+    without_soc,
 )
 from chargepoint.domain.time import Moment
 from chargepoint.domain.transaction import Transaction
@@ -66,6 +67,7 @@ class MeterValues:
         "_aligned_from",
         "_configuration",
         "_connectors",
+        "_mixed",
         "_outbox",
         "_running",
         "_temperature_unit",
@@ -78,6 +80,7 @@ class MeterValues:
         self._outbox = outbox
         self._configuration = configuration
         self._temperature_unit = temperature_unit
+        self._mixed = len({connector.evse.info.current for connector in connectors.all}) > 1
         self._running: dict[int, Sampling] = {}
         self._aligned: Moment | None = None
         self._aligned_from: dict[int, Since] | None = None  # of connectors without a transaction
@@ -303,6 +306,8 @@ class MeterValues:
     ) -> list[dict[str, Any]]:
         allowance = connector.allowance
         phases = allowance.phases if allowance is not None else connector.evse.info.phases
+        if self._mixed and connector.evse.info.current == "ac":
+            measurands = without_soc(measurands)
         elapsed = None
         if interval is not None:
             elapsed = IntervalEnergy(interval.moment + self._connectors.time.offset_s, interval.energy_wh)

@@ -12,10 +12,10 @@ from gpiozero.pins.mock import MockFactory
 from hal.api import EvseInfo, Limit, PilotState
 from hal.board import BoardEvse
 from hal.clock import SteppedClock
+from hal.connector_spec import ConnectorSpec
 from hal.emulators.board import EmulatedBoard, EmulatedContactor
 from hal.gpio.connector import relay_connector
 from hal.gpio.relay import GpioRelay
-from hal.registry import ConnectorSpec
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
 

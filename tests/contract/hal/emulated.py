@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hal.api import EvseInfo, MeterUnavailable
 from hal.clock import ScaledClock
+from hal.connector_spec import ConnectorSpec
 from hal.emulators.evse_wb import EvseWbEmulator
 from hal.emulators.meter import EmulatedMeter
 from hal.emulators.modbus import ModbusEmulator
@@ -16,7 +17,7 @@ from hal.emulators.phoenix import PhoenixEmulator
 from hal.emulators.pty_bus import PtyBus
 from hal.modbus.register_map import load_map
 from hal.polled import PolledEvse
-from hal.registry import ConnectorSpec, open_evse
+from hal.registry import open_evse
 
 FACTOR = 50.0
 WAITS_S = 5.0  # real seconds

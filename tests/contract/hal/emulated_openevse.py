@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from hal.api import EvseInfo
 from hal.clock import ScaledClock
+from hal.connector_spec import ConnectorSpec
 from hal.emulators.outlet import Outlet
 from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator
 from hal.polled import PolledEvse
-from hal.registry import ConnectorSpec, open_evse
+from hal.registry import open_evse
 from tests.contract.hal.emulated import FACTOR, Emulated
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from hal.api import NOTHING, Evse, EvseInfo, Limit, MeterReading, MeterUnavailable, PilotState
 from hal.clock import SteppedClock
-from hal.registry import ConnectorSpec, driver_names, open_evse
+from hal.connector_spec import ConnectorSpec
+from hal.registry import driver_names, open_evse
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
 from tests.contract.hal.boards import OnBoard, board, relay

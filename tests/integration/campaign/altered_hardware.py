@@ -11,7 +11,7 @@ from typing import Any
 from chargepoint.domain.transaction import KIND
 from hal import registry
 from hal.api import Clock, Evse, Limit, MeterReading
-from hal.registry import ConnectorSpec
+from hal.connector_spec import ConnectorSpec
 from hal.simulated.evse import SimulatedEvse
 from tests.integration.campaign.witness import Witness
 

@@ -52,14 +52,27 @@ def received(central: CentralSystem) -> asyncio.Event:
     return came
 
 
-def test_a_late_answer_goes_out_before_time_moves() -> None:
+def test_a_late_answer_is_late_by_the_clock_and_is_there_before_time_moves_on() -> None:
     async def story(central: CentralSystem, clock: SteppedClock, station: ClientConnection) -> None:
-        central.set_answer("Heartbeat", delay_s=0.05)
+        central.set_answer("Heartbeat", delay_s=600)
+        told: list[tuple[str, str]] = []
+        central.on_withheld(lambda cp, message_id: told.append((cp, message_id)))
         came, sent = received(central), answered(central)
         await station.send(HEARTBEAT)
         await came.wait()
-        await clock.run_until(3600)
-        assert sent.result() == 0
+        await asyncio.wait_for(clock.run_until(599), 5)
+        assert not sent.done()
+        heard: list[float] = []
+
+        async def hear() -> None:
+            await station.recv()
+            heard.append(clock.now())
+
+        hearing = asyncio.create_task(hear())
+        clock.call_at(601, lambda: None)
+        await asyncio.wait_for(clock.run_until(3600), 5)
+        await hearing
+        assert (told, sent.result(), heard) == ([("CP", "1")], 600, [600])
 
     play(story)
 
@@ -148,12 +161,16 @@ def test_a_link_lost_with_an_answer_due_lets_the_clock_go() -> None:
     async def story(central: CentralSystem, clock: SteppedClock, station: ClientConnection) -> None:
         central.set_answer("Heartbeat", delay_s=0.02)
         came = received(central)
+        complaints: list[Event] = []
+        central.listen(lambda event: complaints.append(event) if event.name == "error" else None)
         await station.send(HEARTBEAT)
         await came.wait()
-        assert clock.held
         station.transport.abort()
-        await clock.run_until(1)
+        await asyncio.wait_for(clock.run_until(1), 5)
         assert not clock.held
+        assert [event.fields["message"] for event in complaints] == [
+            "the link was gone before Heartbeat was answered"
+        ]
 
     play(story)
 
@@ -183,10 +200,12 @@ def test_a_stop_lets_the_clock_go_at_once() -> None:
         async with connect(f"{central.url}/CP", subprotocols=[Subprotocol("ocpp1.6")]) as station:
             await station.send(HEARTBEAT)
             await came.wait()
-            assert clock.held
+            while clock.next_at() is None:
+                await asyncio.sleep(0)
             await central.stop()
             await central.stop()
         assert not clock.held
+        assert clock.next_at() is None, "what was to be answered later is forgotten"
 
     asyncio.run(run())
 

@@ -415,18 +415,18 @@ class TestPurge:
         site.install(20, validTo=format_time(START + 1000))
         site.install(16, connector=1, validTo=format_time(START + DAY_S + 1000))
         site.advance(DAY_S - 1)
-        assert len(site.cp.book) == 2
+        assert len(site.cp.connectors.limiter.book) == 2
         site.advance(1)
-        assert [profile.id for profile in site.cp.book] == [1]
+        assert [profile.id for profile in site.cp.connectors.limiter.book] == [1]
         site.advance(DAY_S)
-        assert not site.cp.book.all
+        assert not site.cp.connectors.limiter.book.all
 
     def test_an_expired_one_does_not_stand_in_the_way_of_a_new_one(self) -> None:
         site = Site(AC, AC, ocpp={"MaxChargingProfilesInstalled": "1"})
         site.install(20, validTo=format_time(START + 1000))
         site.advance(1001)
         site.install(16, connector=1)
-        assert [profile.id for profile in site.cp.book] == [1]
+        assert [profile.id for profile in site.cp.connectors.limiter.book] == [1]
 
     def test_after_a_restart_once_accepted(self) -> None:
         site = Site(AC)
@@ -434,9 +434,9 @@ class TestPurge:
         site.disconnect()
         site.advance(2000)
         site.restart()
-        assert len(site.cp.book) == 1
+        assert len(site.cp.connectors.limiter.book) == 1
         site.connect()
-        assert not site.cp.book.all
+        assert not site.cp.connectors.limiter.book.all
 
 
 INFOS = st.lists(st.sampled_from([AC, AC, AC_1P, DC]), min_size=2, max_size=4)

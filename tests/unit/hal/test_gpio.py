@@ -14,11 +14,12 @@ from gpiozero.pins.mock import MockFactory
 
 from hal.api import NOTHING, EvseInfo, FaultKind, Limit, MeterUnavailable, PilotState
 from hal.clock import ScaledClock, SteppedClock
+from hal.connector_spec import ConnectorSpec
 from hal.device import DeviceClosed, DeviceError, DeviceRefused, FastRelay, SamplingBoard
 from hal.gpio.connector import prepare_relay
 from hal.gpio.relay import GpioRelay, GpioTrip
 from hal.gpio.vehicle import VehicleContacts
-from hal.registry import ConnectorSpec, open_evse
+from hal.registry import open_evse
 from tests.contract.hal.boards import ALL_PINS, FEEDBACK_PIN, PIN, RCD_PIN, VEHICLE_PIN, WiredRelay
 
 AC = EvseInfo(phases=3, max_current_a=16.0)

@@ -14,6 +14,7 @@ from gpiozero.pins.mock import MockFactory
 from hal.api import Clock, EvseInfo, PilotState
 from hal.catalogue import names, notes
 from hal.clock import SteppedClock, WallClock
+from hal.connector_spec import ConnectorSpec
 from hal.emulators.evse_wb import EvseWbEmulator
 from hal.emulators.modbus import ModbusEmulator
 from hal.emulators.outlet import Outlet
@@ -21,7 +22,6 @@ from hal.emulators.phoenix import PhoenixEmulator
 from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator
 from hal.look import Onlooker, connector_onlookers, meter_onlooker, reader_onlooker
-from hal.registry import ConnectorSpec
 from hal.scan import scan
 from hal.simulated.vehicle import load_vehicle
 

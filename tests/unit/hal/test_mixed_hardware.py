@@ -11,6 +11,7 @@ import pytest
 
 from hal.api import Evse, EvseInfo, EvseListener, FaultKind, Limit, MeterUnavailable
 from hal.clock import ScaledClock, SteppedClock
+from hal.connector_spec import ConnectorSpec
 from hal.device import AttendedEvse
 from hal.emulators.evse_wb import EvseWbEmulator
 from hal.emulators.meter import EmulatedMeter
@@ -20,7 +21,7 @@ from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator
 from hal.modbus.register_map import load_map
 from hal.polled_meter import LOST_AFTER_S
-from hal.registry import ConnectorSpec, open_evse
+from hal.registry import open_evse
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
 

@@ -9,13 +9,15 @@ import pytest
 
 from hal.api import EvseInfo, FaultKind, PilotState
 from hal.clock import SteppedClock, WallClock
+from hal.connector_spec import ConnectorSpec
 from hal.device import Capability, DeviceRefused, DeviceTimeout
 from hal.emulators.outlet import Outlet
 from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator
 from hal.polled import PolledEvse
-from hal.registry import ConnectorSpec, open_evse
-from hal.serial.openevse import OpenEvse, OpenEvseMeter
+from hal.registry import open_evse
+from hal.serial.openevse import OpenEvse
+from hal.serial.openevse_meter import OpenEvseMeter
 from hal.serial.rapi import Rapi
 from hal.simulated.vehicle import load_vehicle
 

@@ -8,7 +8,8 @@ import pytest
 
 from hal.api import EvseInfo
 from hal.clock import SteppedClock
-from hal.registry import ConnectorSpec, driver_names, open_evse, open_reader
+from hal.connector_spec import ConnectorSpec
+from hal.registry import driver_names, open_evse, open_reader
 
 SIMULATED: dict[str, Any] = {"driver": "simulated"}
 

@@ -15,10 +15,10 @@ from gpiozero.pins.mock import MockFactory
 
 from hal.api import EvseInfo
 from hal.clock import WallClock
+from hal.connector_spec import ConnectorSpec
 from hal.emulators.evse_wb import EvseWbEmulator
 from hal.emulators.modbus import ModbusEmulator
 from hal.emulators.outlet import Outlet
-from hal.registry import ConnectorSpec
 from hal.safe_off import Outcome, safe_off
 
 pytestmark = pytest.mark.emulated

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.domain.limits import round_down
+from chargepoint.domain.offer import because
 from chargepoint.ocpp16.times import format_time, parse_time
 from chargepoint.store import MemoryStore
 from hal.api import EvseInfo, Fault, FaultKind, Limit, Timer
@@ -315,7 +316,7 @@ class TestWhy:
     """The station can always say why it offers what it offers."""
 
     def reason(self, bench: Bench) -> str:
-        return bench.cp.because(bench.cp.connectors[1])
+        return because(bench.cp.connectors[1])
 
     def test_through_a_whole_session(self) -> None:
         bench = station()
@@ -365,7 +366,7 @@ class TestTransactions:
         install(bench, 1, profile(TX, 10))
         bench.swipe("TAG", 1)
         bench.advance(20)
-        assert not bench.cp.book.all
+        assert not bench.cp.connectors.limiter.book.all
         bench.plug_out()
         bench.charge()
         assert offered(bench) == 32
@@ -378,7 +379,7 @@ class TestTransactions:
         install(bench, 0, profile(MAXIMUM, 20, id=3))
         bench.restart()
         bench.connect()
-        assert sorted(installed.id for installed in bench.cp.book) == [2, 3]
+        assert sorted(installed.id for installed in bench.cp.connectors.limiter.book) == [2, 3]
         bench.plug_out()
         bench.charge()
         assert offered(bench) == 12
@@ -397,7 +398,7 @@ class TestTransactions:
         wanted = profile(TX, [(0, 9), (100, 15)], id=7)
         request = {"connectorId": 1, "idTag": "TAG", "chargingProfile": wanted}
         assert bench.call("RemoteStartTransaction", request) == {"status": "Accepted"}
-        assert not bench.cp.book.all
+        assert not bench.cp.connectors.limiter.book.all
         bench.advance(30)
         bench.plug_in()
         bench.advance(10)
@@ -405,7 +406,7 @@ class TestTransactions:
         assert limits(bench)[-1] == (15, "TxProfile 7 (stack 0)")
         install(bench, 1, profile(TX, 11, id=8))
         assert offered(bench) == 11
-        assert [installed.id for installed in bench.cp.book] == [8]
+        assert [installed.id for installed in bench.cp.connectors.limiter.book] == [8]
 
     def test_a_remote_start_that_comes_to_nothing_leaves_nothing(self) -> None:
         bench = station(ocpp={"ConnectionTimeOut": "60"})
@@ -414,7 +415,7 @@ class TestTransactions:
         bench.advance(61)
         bench.charge("OTHER")
         assert offered(bench) == 32
-        assert not bench.cp.book.all
+        assert not bench.cp.connectors.limiter.book.all
 
 
 class TestTime:
