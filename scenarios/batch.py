@@ -34,9 +34,9 @@ async def run_all(
     outcomes: list[Outcome] = []
     for name in names:
         if stop.is_set() or (fail_fast and _wrong(outcomes)):
-            outcome = not_run(name)
+            outcome = not_run(name, options)
         elif away := await _away(options, outcomes):
-            outcome = not_run(name)
+            outcome = not_run(name, options)
             outcome.verdict, outcome.why = Verdict.ERROR, away
         else:
             outcome = await _one(name, options, stop)
@@ -70,7 +70,7 @@ def unreachable(url: str) -> str | None:
 async def _one(name: str, options: RunOptions, stop: asyncio.Event) -> Outcome:
     """One scenario, until its end or until `stop`."""
     try:
-        scenario = load(name)
+        scenario = load(name, given=options.variables)
     except ConfigError as error:
         return mistaken(name, error)
     outcome = new_outcome(scenario, options)
@@ -86,10 +86,10 @@ async def _one(name: str, options: RunOptions, stop: asyncio.Event) -> Outcome:
     return outcome
 
 
-def not_run(name: str) -> Outcome:
+def not_run(name: str, options: RunOptions) -> Outcome:
     """What was left out."""
     try:
-        return new_outcome(load(name), RunOptions())
+        return new_outcome(load(name, given=options.variables), RunOptions())
     except ConfigError as error:
         return mistaken(name, error)
 
@@ -141,7 +141,7 @@ async def _beside(
     outcomes = []
     for name in names:
         if name not in found:
-            found[name] = not_run(name)
+            found[name] = not_run(name, options)
             told(found[name])
         outcomes.append(found[name])
     return outcomes

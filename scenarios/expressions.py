@@ -17,7 +17,10 @@ from chargepoint.config.wording import nearest
 from chargepoint.durations import seconds
 from chargepoint.ocpp16.times import format_time, parse_time
 
-__all__ = ["ExpressionError", "Scope", "evaluate", "filled", "found", "problem", "text_problem"]
+__all__ = [
+    "ExpressionError", "Scope", "evaluate", "filled", "found", "names_between_braces", "names_of", "problem",
+    "text_problem",
+]  # fmt: skip
 
 Scope = Mapping[str, Any]
 """The names an expression may use."""
@@ -80,6 +83,28 @@ def text_problem(value: Any) -> str | None:
         return next((wrong for part in _parts(value) if part[1] and (wrong := problem(part[0]))), None)
     except ExpressionError as error:
         return str(error)
+
+
+def names_of(expression: str) -> tuple[str, ...]:
+    """The names that an expression needs, functions and constants aside; none if it cannot be read."""
+    try:
+        tree = _parsed(expression)
+    except ExpressionError:
+        return ()
+    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in functions]
+    return tuple(name for name in dict.fromkeys(names) if name.lower() not in _CONSTANTS)
+
+
+def names_between_braces(text: str) -> tuple[str, ...]:
+    """The names that a text needs; none if its braces cannot be read."""
+    if "{" not in text:
+        return ()
+    try:
+        expressions = [part for part, is_expression in _parts(text) if is_expression]
+    except ExpressionError:
+        return ()
+    return tuple(name for expression in expressions for name in names_of(expression))
 
 
 def evaluate(text: str, scope: Scope) -> Any:

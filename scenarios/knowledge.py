@@ -15,6 +15,8 @@ from scenarios.stage import Stage, Staged
 
 __all__ = ["Branch", "Knowledge", "View"]
 
+_NOTHING: Mapping[str, Any] = {}
+
 
 @dataclass(slots=True)
 class View:
@@ -76,9 +78,24 @@ class Knowledge:
             branch.view.marks = {cp: Mark.of(staged) for cp, staged in self._stage.stations.items()}
             branch.view.looked = False
 
-    def assign(self, paths: Mapping[str, str], document: Mapping[str, Any], branch: Branch) -> None:
-        """Give variables the values that paths find in `document`, or that expressions (after `=`) have."""
+    def note(self, paths: Mapping[str, str], branch: Branch) -> None:
+        """The step `set`: by the exchange matched last, and by what the first connector shows now."""
+        self.assign(paths, self.newest, branch, self.at(branch).status(1))
+
+    def assign(
+        self,
+        paths: Mapping[str, str],
+        document: Mapping[str, Any],
+        branch: Branch,
+        shown: Mapping[str, Any] = _NOTHING,
+    ) -> None:
+        """Give variables the values that paths find in `document`, or that expressions (after `=`) have.
+
+        What neither there nor among the variables has that name may be among what is `shown`.
+        """
         for name, path in paths.items():
-            scope = {**self.scope(branch), **document}
-            value = evaluate(path[1:], scope) if path.startswith("=") else found(path, document)
+            if path.startswith("="):
+                value = evaluate(path[1:], {**shown, **self.scope(branch), **document})
+            else:
+                value = found(path, {**shown, **document})
             self.story[name] = value

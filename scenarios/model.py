@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +25,7 @@ from scenarios.collection import LIBRARY, library_file
 from scenarios.condition import Duration, Text
 from scenarios.expressions import text_problem
 from scenarios.faults import Disturbance
+from scenarios.names import Included, Story, strangers
 from scenarios.site import SiteEntry
 from scenarios.step import Include, Step, Steps
 
@@ -245,20 +246,28 @@ def every(steps: Steps) -> Iterator[Any]:
             yield from every(branch)
 
 
-def load(name: Path | str, warn: Warn = _log.warning) -> Scenario:
+def load(name: Path | str, warn: Warn = _log.warning, given: Collection[str] | None = ()) -> Scenario:
     """Read a scenario: a path, or `library:NAME`. Relative paths in it begin at its folder.
 
+    `given` are the names of variables that have values already, whether it declares them or not; None: no
+    name is judged.
     Raises `ConfigError` with every mistake, those in included files too; a syntax error or a duplicate key
     ends the reading of its file at the first.
     """
     path = resolved(name, Path())
-    return _bind(str(name), path, read(path), warn)
+    return _bind(str(name), path, read(path), warn, given)
 
 
-def parse(text: str, name: str = "scenario", folder: Path = Path(), warn: Warn = _log.warning) -> Scenario:
+def parse(
+    text: str,
+    name: str = "scenario",
+    folder: Path = Path(),
+    warn: Warn = _log.warning,
+    given: Collection[str] | None = (),
+) -> Scenario:
     """The same from YAML text; `name` stands for the file in messages."""
     document = parse_document(text, name)
-    return _bind(name, folder / name, document, warn)
+    return _bind(name, folder / name, document, warn, given)
 
 
 def resolved(name: Path | str, folder: Path) -> Path:
@@ -269,12 +278,15 @@ def resolved(name: Path | str, folder: Path) -> Path:
     return folder / Path(text).expanduser()
 
 
-def _bind(name: str, path: Path, document: Document, warn: Warn) -> Scenario:
+def _bind(name: str, path: Path, document: Document, warn: Warn, given: Collection[str] | None) -> Scenario:
     context = Context(path.parent, look_for_files=True)
     problems: list[str] = []
     fragments: dict[str, Fragment] = {}
-    _gather(document, path, (path.resolve(),), fragments, problems)
+    documents: dict[str, tuple[Document, Path]] = {}
+    _gather(document, path, (path.resolve(),), fragments, problems, documents)
     problems += _strangers(document)
+    if given is not None:
+        problems += strangers(Story(document, _finder(document, path, documents), given))
     try:
         file = ScenarioFile.model_validate(dict(document.tree), context=context)
     except ValidationError as error:
@@ -287,10 +299,29 @@ def _bind(name: str, path: Path, document: Document, warn: Warn) -> Scenario:
     return Scenario(name, file, path, fragments, document.lines)
 
 
+def _finder(document: Document, path: Path, documents: Mapping[str, tuple[Document, Path]]) -> Included:
+    """Which document an include means, of those that were read."""
+    folders = {document.name: path.parent, **{inner.name: other for inner, other in documents.values()}}
+
+    def included(here: Document, file: str) -> Document | None:
+        try:
+            key = str(resolved(file, folders[here.name]).resolve())
+        except ConfigError:
+            return None
+        return documents[key][0] if key in documents else None
+
+    return included
+
+
 def _gather(
-    document: Document, path: Path, above: tuple[Path, ...], found: dict[str, Fragment], problems: list[str]
+    document: Document,
+    path: Path,
+    above: tuple[Path, ...],
+    found: dict[str, Fragment],
+    problems: list[str],
+    documents: dict[str, tuple[Document, Path]],
 ) -> None:
-    """Read what a file includes, and what that includes; `found` is by resolved path."""
+    """Read what a file includes, and what that includes; `found` and `documents` are by resolved path."""
     for place, file in _includes(document.tree, ()):
         where = f"{document.name}:{document.line(place)}:{document.column(place)}: {spelled(place)}: "
         try:
@@ -305,11 +336,12 @@ def _gather(
         except ConfigError as error:
             problems.extend(where + problem for problem in error.problems)
             continue
+        documents[key] = (inner, other.parent)
         try:
             found[key] = Fragment.model_validate(dict(inner.tree), context=Context(other.parent))
         except ValidationError as error:
             problems.extend(in_order(places(Fragment, error), inner, columns=True))
-        _gather(inner, other, (*above, other.resolve()), found, problems)
+        _gather(inner, other, (*above, other.resolve()), found, problems, documents)
 
 
 def _strangers(document: Document) -> Iterator[str]:

@@ -158,7 +158,7 @@ class Teller:
             self._send(of, branch)
             await self._stage.settle()
         elif kind == "set":
-            self._knows.assign(of, self._knows.newest, branch)
+            self._knows.note(of, branch)
         else:
             await self._groups.do(kind, step, result, branch)
 

@@ -107,7 +107,7 @@ class Csms(Section):
         default=None, description="The CALLERROR it answers with, or that the station must answer with."
     )
     silent: bool = Field(default=False, description="The answer is lost.")
-    delay_s: Number | None = Field(default=None, description="The answer is so late, in real seconds.")
+    delay_s: Number | None = Field(default=None, description="The answer is so late, in station time.")
     times: Whole | None = Field(default=None, description="For so many answers; then as usual again.")
     usual: bool = Field(default=False, description="It answers as usual again.")
     drop: bool = Field(default=False, description="It cuts the station's link.")

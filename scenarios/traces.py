@@ -61,6 +61,6 @@ class Traces:
 def _stations(name: str) -> int:
     """How many a scenario has; 0 if it has mistakes, which are told elsewhere."""
     try:
-        return len(load(name).file.stations)
+        return len(load(name, given=None).file.stations)
     except ConfigError:
         return 0

@@ -42,15 +42,19 @@ def scenario() -> None:
 
 @scenario.command()
 @click.argument("names", nargs=-1, required=True, metavar="FILE|DIR|library:NAME...")
-def check(names: tuple[str, ...]) -> int:
+@click.option(
+    "--set", "variables", multiple=True, metavar="NAME[=VALUE]", help="A variable that the run will be given."
+)
+def check(names: tuple[str, ...], variables: tuple[str, ...]) -> int:
     """Check scenarios and list all mistakes with line and column; exit code 1 if there are any."""
     from scenarios.collection import collected
     from scenarios.model import load
 
     mistakes = 0
+    given = [variable.partition("=")[0] for variable in variables]
     for name in collected(names):
         try:
-            found = load(name, warn=lambda text: click.echo(f"warning: {text}", err=True))
+            found = load(name, warn=lambda text: click.echo(f"warning: {text}", err=True), given=given)
         except ConfigError as error:
             mistakes += len(error.problems)
             for problem in error.problems:
@@ -81,7 +85,7 @@ def list_command(names: tuple[str, ...], tags: tuple[str, ...], as_json: bool) -
 
     rows = []
     for name in collected(names or (LIBRARY,)):
-        found = load(name)
+        found = load(name, given=None)
         if set(tags) <= set(found.file.tags):
             rows.append((name, found))
     if as_json:

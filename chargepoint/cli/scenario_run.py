@@ -217,7 +217,7 @@ def _unknown(names: list[str], variables: dict[str, Any]) -> str | None:
     scenarios = []
     for name in names:
         try:
-            scenarios.append(load(name))
+            scenarios.append(load(name, given=variables))
         except ConfigError:
             return None
     known = sorted({name for scenario in scenarios for name in scenario.file.variables})
@@ -229,6 +229,6 @@ def _unknown(names: list[str], variables: dict[str, Any]) -> str | None:
 
 def _tags_of(name: str, tags: tuple[str, ...]) -> set[str]:
     try:
-        return set(load(name).file.tags)
+        return set(load(name, given=None).file.tags)
     except ConfigError:
         return set(tags)

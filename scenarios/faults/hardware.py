@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hal.api import Fault, FaultKind, Timer
 from hal.simulated.evse import SimulatedEvse
-from hal.simulated.trouble import ContactorTrouble, MeterTrouble
+from hal.simulated.trouble import ContactorTrouble, MeterTrouble, VehicleTrouble
 from scenarios.faults.fault import BadDisturbance, Place, Unsuitable
 from scenarios.faults.model import Disturbance
 
@@ -19,16 +19,36 @@ _METER: dict[str, MeterTrouble] = {
     "meter_backwards": "backwards",
     "meter_kilowatts": "kilowatts",
     "meter_phase_lost": "phase_lost",
+    "meter_frequency": "frequency",
 }
 _CONTACTOR: dict[str, ContactorTrouble] = {
     "contactor_welded": "welded",
     "contactor_not_closing": "not_closing",
+    "contactor_bounces": "bounces",
+    "mirror_broken": "unseen",
 }
+_VEHICLE: dict[str, VehicleTrouble] = {
+    "ev_ventilation": "ventilation",
+    "ev_no_diode": "no_diode",
+    "ev_sleeps": "sleeps",
+    "ev_eager": "eager",
+}
+_OWN_A = 16.0  # what a controller offers when nobody has told it anything yet
+_CABLE_A = 13.0  # coded by 1.5 kOhm (IEC 61851-1, table B.2)
 _SENSED = {
     "pilot": Fault(FaultKind.PILOT, info="pilot out of range"),
     "over_temperature": Fault(FaultKind.OVER_TEMPERATURE, info="station too hot"),
     "ground": Fault(FaultKind.GROUND, info="residual current"),
     "over_current": Fault(FaultKind.OVER_CURRENT, info="vehicle draws more than offered"),
+}
+
+
+_OF_AC_ONLY = {
+    "meter_phase_lost": "phases",
+    "meter_frequency": "frequency",
+    "cable_limit": "cable of its own",
+    "limit_turned": "pilot that says how much",
+    "controller_reboot": "pilot that says how much",
 }
 
 
@@ -86,8 +106,9 @@ def part_of(disturbance: Disturbance, place: Place) -> Part | Flapping:
     """The fault that `disturbance` describes. Raises `BadDisturbance`, `Unsuitable`."""
     evse = _evse(place, disturbance.connector)
     kind = disturbance.kind
-    if kind == "meter_phase_lost" and evse.info.current == "dc":
-        raise BadDisturbance(f"connector {disturbance.connector} has direct current and no phases")
+    if evse.info.current == "dc" and kind in _OF_AC_ONLY:
+        missing = _OF_AC_ONLY[kind]
+        raise BadDisturbance(f"connector {disturbance.connector} has direct current and no {missing}")
     if kind == "ev_flapping":
         return Flapping(disturbance, place, evse)
     broken, mended = _ways(kind, disturbance, evse)
@@ -114,12 +135,31 @@ def _ways(
 
     if kind == "limit_ignored":
         return lambda: evse.break_controller(True), lambda: evse.break_controller(False)
+    if kind == "controller_silent":
+        return lambda: evse.silence_controller(True), lambda: evse.silence_controller(False)
+    if kind == "cable_limit":
+        cable_a = _CABLE_A if disturbance.to_a is None else disturbance.to_a
+        return lambda: evse.limit_cable(cable_a), lambda: evse.limit_cable(None)
+    if kind in _VEHICLE:
+        return lambda: evse.break_vehicle(_VEHICLE[kind]), lambda: evse.break_vehicle(None)
+    return _at_once(kind, disturbance, evse), lambda: None
+
+
+def _at_once(kind: str, disturbance: Disturbance, evse: SimulatedEvse) -> Callable[[], None]:
+    """What happens in a moment and mends itself."""
+    own_a = _OWN_A if disturbance.to_a is None else disturbance.to_a
+    if kind == "limit_turned":
+        return lambda: evse.turn(own_a)
+    if kind == "controller_reboot":
+        return lambda: evse.reboot_controller(own_a)
+    if kind == "watchdog_unfed":
+        return evse.starve_watchdog
 
     def leap() -> None:
         by_wh = {"meter_back": -disturbance.by_wh, "meter_jump": disturbance.by_wh}.get(kind)
         evse.set_register(0.0 if by_wh is None else max(evse.register_wh + by_wh, 0.0))
 
-    return leap, lambda: None
+    return leap
 
 
 def _evse(place: Place, connector: int) -> SimulatedEvse:

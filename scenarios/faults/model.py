@@ -62,9 +62,17 @@ HardwareKind = Literal[
     "meter_backwards",
     "meter_kilowatts",
     "meter_phase_lost",
+    "meter_frequency",
     "limit_ignored",
+    "limit_turned",
+    "controller_silent",
+    "controller_reboot",
+    "watchdog_unfed",
+    "cable_limit",
     "contactor_welded",
     "contactor_not_closing",
+    "contactor_bounces",
+    "mirror_broken",
     "pilot",
     "lock_broken",
     "over_temperature",
@@ -73,6 +81,10 @@ HardwareKind = Literal[
     "ev_draws_more",
     "ev_flapping",
     "ev_ignores_stop",
+    "ev_eager",
+    "ev_sleeps",
+    "ev_ventilation",
+    "ev_no_diode",
 ]
 
 _ALWAYS = frozenset({"name", "for_", "about_every"})
@@ -87,11 +99,14 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "jump": frozenset({"by"}),
     "drift": frozenset({"ppm"}),
     **dict.fromkeys(("meter_back", "meter_jump"), frozenset({"by_wh"})),
+    **dict.fromkeys(("limit_turned", "controller_reboot", "cable_limit"), frozenset({"to_a"})),
     "ev_draws_more": frozenset({"by_a"}),
     "ev_flapping": frozenset({"every"}),
 }
 _ANSWERS_ONLY = frozenset({"withhold", "late", "twice"})
-_MOMENTARY = frozenset({"jump", "meter_back", "meter_reset", "meter_jump"})
+_MOMENTARY = frozenset(
+    {"jump", "meter_back", "meter_reset", "meter_jump", "limit_turned", "controller_reboot", "watchdog_unfed"}
+)
 _KINDS = ("link", "frame", "clock", "tls", "hardware", "calm")
 
 
@@ -165,6 +180,13 @@ class Disturbance(Section):
         default=1000.0, gt=0, description="meter_back, meter_jump: the register leaps so far."
     )
     by_a: float = Field(default=5.0, gt=0, le=100, description="ev_draws_more: so much above the offer.")
+    to_a: float | None = Field(
+        default=None,
+        ge=6,
+        le=100,
+        description="limit_turned, controller_reboot: what the controller offers then (16); cable_limit: "
+        "what the cable carries (13).",
+    )
     every: Length = Field(default=2.0, gt=0, description="ev_flapping: the pilot changes so often.")
 
     @model_validator(mode="after")

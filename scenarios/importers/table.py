@@ -16,15 +16,21 @@ DELIMITERS = ",;\t|"
 
 HEADERS = {
     "time": "timestamp|time|datetime|date time|date|created at|created|logged at|log time|ts|received at"
-    "|event time",
-    "direction": "direction|dir|way|sender|from|type direction|flow|origin|source",
-    "raw": "raw|raw message|message|ocpp message|frame|text|data|content|log|log message|json|body",
-    "payload": "payload|request|response|parameters|params|message body",
-    "action": "action|command|ocpp action|operation|message name|method",
-    "id": "message id|messageid|unique id|uniqueid|id|request id|correlation id|msg id|uid|uuid|guid|call id",
-    "kind": "message type|messagetype|type|message type id|messagetypeid|kind|msg type",
+    "|event time|zeitstempel|zeit|zeitpunkt|datum|datum uhrzeit|uhrzeit|empfangen am",
+    "direction": "direction|dir|way|sender|from|type direction|flow|origin|source"
+    "|richtung|absender|von|quelle",
+    "raw": "raw|raw message|message|ocpp message|frame|text|data|content|log|log message|json|body"
+    "|nachricht|ocpp nachricht|rohnachricht|inhalt|daten|meldung",
+    "payload": "payload|request|response|parameters|params|message body|nutzdaten|anfrage|antwort",
+    "action": "action|command|ocpp action|operation|message name|method|aktion|befehl|nachrichtenname",
+    "id": "message id|messageid|unique id|uniqueid|id|request id|correlation id|msg id|uid|uuid|guid|call id"
+    "|nachrichten id|nachricht id|nachrichtennummer",
+    "kind": "message type|messagetype|type|message type id|messagetypeid|kind|msg type"
+    "|art|typ|nachrichtentyp|nachrichtenart",
     "station": "charge point id|chargepointid|charge point|charge box id|chargeboxid|charge box|station"
-    "|station id|cp id|cp|identity|charger|charger id|evse|evse id|device",
+    "|station id|cp id|cp|identity|charger|charger id|evse|evse id|device"
+    "|ladepunkt|ladepunkt id|ladepunktkennung|ladestation|ladestation id|ladesäule"
+    "|ladesäule id|ladesaeule|ladegerät|station name|gerät|wallbox",
 }
 _NAMES = {name: column for column, names in HEADERS.items() for name in names.split("|")}
 
@@ -197,6 +203,9 @@ def _found(source: Source, columns: dict[str, int], line: int, row: list[str]) -
 def _speaker(said: str) -> bool | None:
     """A column that names who spoke: CP, ChargePoint, CSMS, Server ..."""
     name = re.sub(r"[\s_-]+", "", said).lower()
-    if name in ("cp", "chargepoint", "chargebox", "station", "charger", "evse", "client"):
+    if name in ("cp", "chargepoint", "chargebox", "station", "charger", "evse", "client",
+        "ladepunkt", "ladestation", "ladesäule", "wallbox",
+    ):  # fmt: skip
         return True
-    return False if name in ("cs", "csms", "server", "backend", "centralsystem", "backoffice") else None
+    csms = ("cs", "csms", "server", "backend", "centralsystem", "backoffice", "zentrale", "zentralsystem")
+    return False if name in csms else None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
-_OUT = r"sent|sends?|sending|tx|outgoing|outbound|out|transmit(?:ted|ting)?|writing|wrote|request sent"
-_IN = r"received|receives?|receiving|recv|rx|incoming|inbound|in|reading"
+_OUT = (
+    r"sent|sends?|sending|tx|outgoing|outbound|out|transmit(?:ted|ting)?|writing|wrote|request sent"
+    r"|gesendet|ausgehend|ausgang"
+)
+_IN = r"received|receives?|receiving|recv|rx|incoming|inbound|in|reading|empfangen|eingehend|eingang"
 _ARROW_OUT = r"[-=]+>|>{2,}|>(?=\s*\[)|[→⇒➡▶]"
 _ARROW_IN = r"<[-=]+|<{2,}|<(?=\s*\[)|[←⇐⬅◀]"
-_CP = r"(?:cp|cs|evse|station|charger|charge[ _-]?point|charge[ _-]?box)"
-_CSMS = r"(?:csms|cs|cpms|backend|backoffice|server|central[ _-]?system|central)"
-_TO = r"[ _]*(?:-?to-?|2|[-=]+>|>|→)[ _]*"
+_CP = r"(?:cp|cs|evse|station|charger|charge[ _-]?point|charge[ _-]?box|ladepunkt|ladestation|ladesäule)"
+_CSMS = r"(?:csms|cs|cpms|backend|backoffice|server|central[ _-]?system|central|zentralsystem|zentrale)"
+_TO = r"[ _]*(?:-?to-?|an|2|[-=]+>|>|→)[ _]*"
 
 _OUTRIGHT = re.compile(
     rf"\b(?:(?P<out>{_CP}{_TO}{_CSMS}|up(?:link|stream))|(?P<in>{_CSMS}{_TO}{_CP}|down(?:link|stream)))\b",

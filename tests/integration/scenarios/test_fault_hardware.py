@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from hal.api import NOTHING, Limit, PilotState
 from scenarios.faults import BadDisturbance
+from scenarios.faults.model import HardwareKind
 from tests.integration.piped import play
-from tests.integration.scenarios.fault_rig import FREE, Rig, live
+from tests.integration.scenarios.fault_rig import FREE, Rig, disturbance, live
 
 TOLD = {
     "meter_silent": "PowerMeterFailure",
@@ -20,6 +21,9 @@ TOLD = {
     "over_temperature": "HighTemperature",
     "ground": "GroundFailure",
     "over_current": "OverCurrentFailure",
+    "controller_silent": "InternalError",
+    "ev_ventilation": "EVCommunicationError",
+    "ev_no_diode": "EVCommunicationError",
 }
 """Kind of fault -> errorCode, in a running session (OCPP 1.6 §7.6)."""
 
@@ -317,5 +321,265 @@ def test_a_controller_that_stays_at_its_current() -> None:
             await rig.disturb(hardware="limit_ignored")
             rig.evse.permit(NOTHING)
             assert rig.evse.offered == NOTHING, "a stop is heard"
+
+    play(run)
+
+
+@pytest.mark.parametrize("kind", ["ev_ventilation", "ev_no_diode", "mirror_broken"])
+@pytest.mark.parametrize("before", [True, False], ids=["from-the-beginning", "while-it-charges"])
+def test_what_must_not_be_charged_is_not_and_is_told(kind: str, before: bool) -> None:
+    """IEC 61851-1: no state D without ventilation; nothing without a diode or a contactor that is seen.
+
+    A vehicle's fault is no Faulted but SuspendedEVSE (OCPP 1.6 §7.6, EVCommunicationError).
+    """
+    faulted = kind == "mirror_broken"
+    seen = "PowerSwitchFailure" if faulted else "EVCommunicationError"
+
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            if before:
+                await rig.disturb(hardware=kind)
+                await rig.do("plug_in", connector=1)
+            else:
+                await rig.do("plug_in", connector=1)
+                await rig.wait(120)
+                await rig.disturb(hardware=kind)
+            charged_wh = rig.evse.register_wh
+            await rig.wait(30)
+            assert not rig.evse.closed
+            assert rig.status()["status"] == ("Faulted" if faulted else "SuspendedEVSE")
+            assert _codes(rig)[-1] == seen
+            if faulted:
+                assert rig.evse.register_wh > charged_wh, "it was closed for 5 s"
+            else:
+                assert rig.evse.register_wh == charged_wh
+            gone_wh = rig.evse.register_wh
+            await rig.wait(600)
+            assert rig.evse.register_wh == gone_wh
+            assert [transaction.stop is not None for transaction in rig.transactions] == [True]
+            await rig.do("plug_out", connector=1)
+            await rig.disturb(calm="all")
+            await rig.wait(30)
+            assert rig.status()["status"] == "Available"
+            await rig.charge_freely(1)
+            assert rig.transactions[-1].energy_wh > 0
+
+    play(run)
+
+
+def test_the_fault_of_a_vehicle_leaves_with_it() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="ev_ventilation")
+            pilots: list[PilotState] = []
+            rig.evse.observer = lambda: pilots.append(rig.evse.pilot)
+            await rig.do("plug_in", connector=1)
+            await rig.wait(30)
+            assert _codes(rig)[-1] == "EVCommunicationError"
+            assert PilotState.D in pilots
+            await rig.do("plug_out", connector=1)
+            await rig.wait(5)
+            assert rig.status()["status"] == "Available"
+            assert rig.evse.register_wh == 0
+
+    play(run)
+
+
+def test_contacts_that_bounce_are_no_fault() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            closed: list[tuple[float, bool]] = []
+            observed = rig.evse.observer
+
+            def watch() -> None:
+                closed.append((rig.clock.now(), rig.evse.closed))
+                if observed is not None:
+                    observed()
+
+            rig.evse.observer = watch
+            await rig.disturb(hardware="contactor_bounces")
+            await rig.do("plug_in", connector=1)
+            await rig.wait(300)
+            first = next(at for at, shut in closed if shut)
+            during = [shut for at, shut in closed if first <= at < first + 0.2]
+            assert during.count(False) >= 2
+            assert rig.evse.closed
+            assert set(_codes(rig)) == {"NoError"}
+            assert rig.evse.register_wh > 100
+            await rig.do("plug_out", connector=1)
+            await rig.nothing_is_lost()
+            assert len(rig.transactions) == 1
+
+    play(run)
+
+
+@pytest.mark.parametrize(("kind", "more"), [("controller_reboot", {"to_a": 6}), ("watchdog_unfed", {})])
+def test_a_controller_that_falls_out_for_a_moment_costs_no_transaction(
+    kind: str, more: dict[str, Any]
+) -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(120)
+            offered = rig.evse.offered
+            await rig.disturb(hardware=kind, **more)
+            assert not rig.evse.closed
+            if kind == "controller_reboot":
+                assert rig.evse.pilot is PilotState.E
+                await rig.wait(3.5)
+                assert rig.evse.offered == Limit(6.0)
+            await rig.wait(1.5)
+            assert rig.evse.offered == offered
+            await rig.wait(30)
+            assert rig.evse.closed
+            assert rig.status()["status"] == "Charging"
+            assert set(_codes(rig)) == {"NoError"}
+            await rig.do("plug_out", connector=1)
+            await rig.nothing_is_lost()
+            assert len(rig.transactions) == 1
+
+    play(run)
+
+
+def test_a_controller_that_starts_anew_beside_a_parked_vehicle_charges_nobody() -> None:
+    async def run() -> None:
+        async with live() as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(10)
+            await rig.disturb(hardware="controller_reboot")
+            await rig.wait(60)
+            assert rig.evse.offered == NOTHING
+            assert rig.evse.register_wh == 0
+
+    play(run)
+
+
+def test_a_controller_that_is_silent_is_a_fault_after_10_s() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            await rig.disturb(hardware="controller_silent")
+            await rig.csms.call("CP001", "RemoteStopTransaction", {"transactionId": 1})
+            await rig.wait(9)
+            assert rig.evse.closed, "it did not hear of the stop"
+            await rig.wait(2)
+            assert not rig.evse.closed
+            [told] = [call for call in rig.calls("StatusNotification") if call["status"] == "Faulted"]
+            assert (told["errorCode"], told["vendorErrorCode"]) == ("InternalError", "EvseCommunication")
+            await rig.disturb(calm="all")
+            assert rig.evse.offered == NOTHING
+            await rig.nothing_is_lost()
+
+    play(run)
+
+
+def test_somebody_turns_the_current() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            offered, power_w = rig.evse.offered, rig.status()["power_w"]
+            await rig.disturb(hardware="limit_turned", to_a=6)
+            await rig.wait(4)
+            assert rig.evse.offered == Limit(6.0)
+            assert rig.status()["power_w"] < power_w / 2
+            await rig.wait(10)
+            assert rig.evse.offered == offered
+            assert rig.status()["power_w"] == pytest.approx(power_w, rel=0.01)
+            assert set(_codes(rig)) == {"NoError"}
+
+    play(run)
+
+
+def test_a_cable_that_carries_less() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="cable_limit")
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            assert rig.evse.offered == Limit(13.0)
+            await rig.disturb(calm="all")
+            assert rig.evse.offered.current_a > 13
+
+    play(run)
+
+
+def test_a_vehicle_that_must_be_woken() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="ev_sleeps")
+            await rig.do("plug_in", connector=1)
+            await rig.wait(33)
+            assert rig.status()["status"] == "SuspendedEV"
+            await rig.wait(10)
+            assert rig.status()["status"] == "Charging"
+
+    play(run)
+
+
+def test_a_vehicle_that_asks_without_a_signal_gets_nothing() -> None:
+    async def run() -> None:
+        async with live() as rig:
+            await rig.disturb(hardware="ev_eager")
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            assert rig.evse.pilot is PilotState.C
+            assert not rig.evse.closed
+            assert rig.status()["status"] == "Preparing"
+            assert rig.evse.register_wh == 0
+            await rig.do("swipe", connector=1, id_tag="TAG")
+            await rig.wait(60)
+            assert rig.status()["status"] == "Charging"
+            await rig.do("plug_out", connector=1)
+            await rig.nothing_is_lost()
+
+    play(run)
+
+
+def test_a_meter_that_tells_ten_times_the_frequency() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="meter_frequency")
+            assert rig.evse.reading().frequency_hz == 500
+            await rig.disturb(calm="all")
+            assert rig.evse.reading().frequency_hz == 50
+
+    play(run)
+
+
+def test_unplugging_while_it_stops() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            await rig.disturb(hardware="ev_ignores_stop")
+            await rig.csms.call("CP001", "RemoteStopTransaction", {"transactionId": 1})
+            await rig.wait(3)
+            assert rig.evse.closed
+            await rig.do("plug_out", connector=1)
+            await rig.wait(5)
+            assert not rig.evse.closed
+            assert set(_codes(rig)) == {"NoError"}
+            [stop] = rig.calls("StopTransaction")
+            assert stop["reason"] == "Remote"
+            await rig.nothing_is_lost()
+
+    play(run)
+
+
+def test_every_kind_strikes_again_and_again_and_nothing_is_lost() -> None:
+    """As a background: at random moments, each for a while, one kind after the other."""
+
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            for kind in get_args(HardwareKind):
+                lasts = {} if disturbance(hardware=kind).momentary else {"for_": "20s"}
+                await rig.disturb(hardware=kind, about_every="20s", **lasts)
+                await rig.charge_freely(1)
+                await rig.disturb(calm="all")
+                await rig.wait(30)
+            assert {struck.name for struck in rig.struck} == set(get_args(HardwareKind))
+            await rig.nothing_is_lost()
 
     play(run)

@@ -347,3 +347,13 @@ def test_mistakes_in_an_adapter(tmp_path: Path) -> None:
     assert ":2:11: headers.A: needs the environment variable NOT_SET" in text
     assert ":4:11: calls.Reset.pathh: is not a known key; did you mean path?" in text
     assert "calls.Reset.answer: is no JMESPath" in text
+
+
+def test_check_knows_what_the_run_will_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story = tmp_path / "story.yaml"
+    story.write_text('title: T\nsteps:\n  - swipe: {id_tag: "{card}"}\n')
+    assert main(["scenario", "check", str(story)]) == 1
+    assert ":3:13: steps[0].swipe.id_tag: card is not known here" in capsys.readouterr().err
+    assert main(["scenario", "check", str(story), "--set", "card=TAG1"]) == 0
+    assert main(["scenario", "run", str(story), "--set", "card=TAG1"]) == 0
+    assert main(["scenario", "run", str(story)]) == 2

@@ -95,6 +95,51 @@ def test_an_answer_that_is_withheld_costs_no_real_time() -> None:
     assert starts[1] - starts[0] > 30  # MessageTimeout, of the station's own time
 
 
+def test_an_answer_that_is_delayed_takes_station_time_and_no_real_time() -> None:
+    steps = """
+- csms: {answer: Heartbeat, delay_s: 1800, times: 1}
+- send: {action: Heartbeat}
+- csms: {answer: StartTransaction, delay_s: 20, times: 1}
+- plug_in: {connector: 1, ev: compact}
+- swipe: {id_tag: TAG1}
+- expect: {frame: StartTransaction, answer: {transactionId: "*"}, within: 1m}
+- csms: {answer: MeterValues, delay_s: 45, times: 1}
+- expect: {frame: MeterValues, times: 3, within: 10m}
+- wait: 1h
+"""
+    outcomes = [passed(steps, RunOptions(seed=7)) for _ in range(2)]
+    assert max(outcome.real_s for outcome in outcomes) < 5
+    assert outcomes[0].lost_s == 0
+    first, second = (
+        [(frame.at, frame.text) for frame in outcome.stations["CP001"].frames] for outcome in outcomes
+    )
+    assert first == second
+    exchanges = outcomes[0].stations["CP001"].exchanges
+
+    def waited_s(action: str) -> list[float]:
+        found = [one for one in exchanges if one.action == action]
+        return [round(one.reply.t - one.t, 3) for one in found if one.reply is not None]
+
+    assert waited_s("Heartbeat")[0] == 1800
+    assert waited_s("StartTransaction") == [20]
+    assert waited_s("MeterValues")[0] == 45  # later than MessageTimeout, and so for nobody
+    assert waited_s("MeterValues")[1] == 0
+
+
+def test_set_knows_what_a_condition_knows() -> None:
+    passed(
+        CHARGE
+        + """
+- wait: 30m
+- set: {wh: "= session_wh", plugged_in: plugged, tag: id_tag, asked: request.idTag, status: "= 'mine'"}
+- expect: {that: "wh > 2000 and wh == session_wh and plugged_in and tag == 'TAG1' and asked == 'TAG1'"}
+- set: {kept: "= status"}
+- wait: 1m
+- expect: {that: "kept == 'mine' and session_wh > wh"}
+"""
+    )
+
+
 def test_each_frame_answers_for_one_expectation() -> None:
     why = failed(CHARGE + "- expect: {frame: StartTransaction, within: 3s}")
     assert why.startswith("waited 3s for StartTransaction: there came only")
@@ -289,7 +334,7 @@ def test_times_of_day(start: str, until: str, hours: float) -> None:
         ("- plug_in: {connector: 1}\n- plug_in: {connector: 1}", "plug_in connector 1: plug_in:"),
         ("- plug_in: {connector: 9}", "plug_in connector 9: plug_in: there is no connector 9"),
         ("- {reboot: , at: 'CP{9}'}", "reboot: there is no station CP9; there are CP001"),
-        ("- swipe: {id_tag: '{nope}'}", "swipe id_tag {nope}: nope is not known here"),
+        ("- expect: {that: nope > 3}", "expect nope > 3: nope is not known here"),
         ("- expect: {that: now < 3}", "expect now < 3: now < 3: '<' not supported"),
         (
             "- set: {t: '= true'}\n- wait: '{t}'",
@@ -420,6 +465,6 @@ def test_the_tree_names_stations_and_lengths_as_they_were() -> None:
     )
     told = [(step.at, step.text) for step in outcome.every_step() if step.kind == "disturb"]
     assert told == [(cp, "disturb link slow, for 10m, latency 0.3s") for cp in "AB"]
-    beyond = play("- {at: '{nobody}', wait: 1s}")
+    beyond = play("- {at: '{cp + seed}', wait: 1s}")
     assert beyond.verdict is Verdict.ERROR
     assert beyond.steps[0].state is State.ERROR

@@ -71,7 +71,8 @@ def test_the_steps_shown_are_right(section: str, tmp_path: Path) -> None:
     steps = steps.replace("[...]", "[{wait: 1s}]")
     (tmp_path / "common.yaml").write_text("steps: [{wait: 1s}]\n")
     indented = re.sub(r"^", "  ", steps, flags=re.MULTILINE)
-    assert len(parse(f"title: T\nsteps:\n{indented}\n", folder=tmp_path).file.steps) == len(shown)
+    head = "title: T\nvariables: {tag: TAG1}\nsteps:\n"
+    assert len(parse(f"{head}{indented}\n", folder=tmp_path).file.steps) == len(shown)
 
 
 def test_the_first_example_is_right() -> None:

@@ -272,3 +272,27 @@ def test_a_table_with_the_newest_row_on_top_and_columns_of_its_own(tmp_path: Pat
         range(-len(rows) - 1, -1)
     )  # they rise with time; without the sign they are the file's
     assert not recorded.unknown[1:], "nothing but the header"
+
+
+@pytest.mark.parametrize(
+    ("header", "way"),
+    [
+        ("Zeitstempel;Ladepunkt;Richtung;Nachricht", ("gesendet", "empfangen")),
+        ("Zeitpunkt;Ladestation-ID;Absender;OCPP-Nachricht", ("Ladestation", "Zentrale")),
+        ("Zeit;Ladesäule;Richtung;Inhalt", ("Ladesäule -> Zentrale", "Zentrale -> Ladesäule")),
+        ("Datum/Uhrzeit;Ladepunkt ID;Richtung;Nachricht", ("ausgehend", "eingehend")),
+    ],
+)
+def test_a_table_with_german_headers_names_its_station(
+    tmp_path: Path, header: str, way: tuple[str, str]
+) -> None:
+    rows = [header]
+    for n, frame in enumerate(EVERY_FRAME.frames):
+        raw = frame.raw.replace('"', '""')
+        rows.append(f'{1776185882 + n};NL-00417;{way[0] if frame.outgoing else way[1]};"{raw}"')
+    table = tmp_path / "protokoll.csv"
+    table.write_text("\r\n".join(rows), encoding="utf-8-sig")
+    recorded = read(table)
+    assert recorded.station == "NL-00417"
+    assert [told(frame) for frame in recorded.frames] == EXPECTED
+    assert not recorded.unknown

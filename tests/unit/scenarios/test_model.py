@@ -155,12 +155,74 @@ def test_a_step_at_a_station_that_is_not_there() -> None:
         """\
 title: T
 stations: [{id: A1}, {}]
+variables: {any: A1}
 steps:
   - {at: CP001, wait: 1s}
   - {at: "{any}", wait: 1s}
   - parallel: [[{at: A2, wait: 1s}], [{if: {online: true}, then: [{at: CP01, wait: 1s}]}]]
 """
     ) == [
-        "story.yaml:6:18: steps[2].parallel[0][0].at: there is no station A2; there are A1, CP001",
-        "story.yaml:6:68: steps[2].parallel[1][0].then[0].at: there is no station CP01; did you mean CP001?",
+        "story.yaml:7:18: steps[2].parallel[0][0].at: there is no station A2; there are A1, CP001",
+        "story.yaml:7:68: steps[2].parallel[1][0].then[0].at: there is no station CP01; did you mean CP001?",
     ]
+
+
+NAMES = """\
+title: T
+variables: {tag: TAG1, whole: "{tagg}-{seed}", later: "{tag}"}
+steps:
+  - swipe: {id_tag: "{tga}"}
+  - expect: {frame: Authorize, where: {idTag: "{tag}"}, save: {seen: request.idTag}}
+  - if: {online: true}
+    then: [{set: {chosen: "= soc_percent"}}]
+    else: [{wait: "{chosen}"}]
+  - data_transfer: {vendor_id: "{chosen} {seen}", data: "{min(later, 3) if cp else none}"}
+  - repeat: {times: 2, as: i, steps: [{swipe: {id_tag: "{i}{n}{late}"}}, {set: {late: cp}}]}
+  - repeat: {for_each: {card: [A]}, steps: [{swipe: {id_tag: "{card}"}}]}
+  - swipe: {id_tag: "{card}"}
+  - set: {x: "= nothing + request.a + now_s", y: "{a: request}"}
+  - include: {file: common.yaml, with: {who: "{whoever}"}}
+  - csms: {call: Reset, payload: {type: "{outside}"}, expect: {status: "{made_there}"}}
+  - parallel: [[{wait: "{other}"}], [{set: {other: "= 1"}}]]
+  - {at: "{cpp}", note: "{anything}", wait: 1s}
+"""
+
+COMMON = """\
+variables: {pause: 1s}
+steps:
+  - swipe: {id_tag: "{who}{tag}"}
+  - wait: "{pauze}"
+  - set: {made_there: "= pause"}
+"""
+
+
+def test_names_that_nobody_gave_a_value(tmp_path: Path) -> None:
+    (tmp_path / "common.yaml").write_text(COMMON)
+    with pytest.raises(ConfigError) as caught:
+        parse(NAMES, "story.yaml", folder=tmp_path, given=["outside"])
+    found = [problem.removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+    assert [(*problem.split(": ")[:2], problem.split("; ")[1]) for problem in found] == [
+        ("story.yaml:2:24", "variables.whole", "did you mean tag?"),
+        ("story.yaml:4:13", "steps[0].swipe.id_tag", "did you mean tag?"),
+        ("story.yaml:12:13", "steps[6].swipe.id_tag", found[2].split("; ")[1]),
+        ("story.yaml:13:11", "steps[7].set.x", found[3].split("; ")[1]),
+        ("story.yaml:14:41", "steps[8].include.with.who", found[4].split("; ")[1]),
+        ("common.yaml:4:5", "steps[1].wait", "did you mean pause?"),
+        ("story.yaml:17:6", "steps[11].at", "did you mean cp?"),
+    ]
+    assert " card is not known here" in found[2]
+    assert " nothing is not known here" in found[3]
+    (missing,) = [line for line in _problems_without(tmp_path) if "outside" in line]
+    assert missing.startswith("story.yaml:15:35: steps[9].csms.payload.type: outside is not known here")
+    parse(NAMES, "story.yaml", folder=tmp_path, given=None)
+
+
+def _problems_without(folder: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(NAMES, "story.yaml", folder=folder)
+    return caught.value.problems
+
+
+def test_behind_an_include_that_cannot_be_read_no_name_is_judged() -> None:
+    text = "title: T\nsteps:\n  - include: gone.yaml\n  - wait: '{set_there}'\n"
+    assert len(problems(text)) == 1
