@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -38,15 +39,20 @@ def fleet_merge(
     """Judge the shards of one fleet together, and draw them as one.
 
     FILES are what each `chargepoint fleet run --shard I/N --json FILE` wrote. Exit code 0; 1 if a --fail-if
-    is so, no station was ever accepted or some could not be made; 2 if a file is not one of these.
+    is so, a shard is missing, no station was ever accepted or some could not be made; 2 if a file is not one
+    of these, or they are not different shards of one fleet.
     """
     outputs = Outputs(criteria, junit=junit_file, report=report)
     outputs.check()
+    twice = [f"{path}: named {count} times" for path, count in Counter(files).items() if count > 1]
+    if twice:
+        raise ConfigError(twice)
     outcome = merged({str(path): _read(path) for path in files})
-    shards = sorted(simulator.shard for simulator in outcome.snapshot.simulators)
     totals = outcome.ledger.totals()
+    for gap in (*outcome.gaps, *outcome.remarks):
+        click.echo(f"{gap[0].upper()}{gap[1:]}.")
     click.echo(
-        f"{len(files)} parts (shard {', '.join(map(str, shards))}): {outcome.planned} stations, "
+        f"{outcome.parts} of {outcome.shards} shards: {outcome.planned} stations, "
         f"{outcome.accepted} accepted; {totals.made} transactions, {totals.lost} lost, "
         f"{totals.doubled} doubled; {outcome.snapshot.sent} messages, {outcome.snapshot.failed} failed."
     )

@@ -16,7 +16,7 @@ from chargepoint.cli.running import say
 from chargepoint.cli.tables import printable
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.measures.ledger import Ledger
-from chargepoint.fleet.measures.statistics import write_csv
+from chargepoint.fleet.measures.request_table import write_csv
 from chargepoint.fleet.verdict.criterion import Criterion, parse
 from chargepoint.fleet.verdict.junit import junit
 from chargepoint.fleet.verdict.outcome import Outcome
@@ -139,6 +139,7 @@ def summary(outcome: Outcome) -> list[str]:
         + (f", {totals.lost_with_worker} lost with a worker." if totals.lost_with_worker else "."),
         f"{snapshot.sent} messages sent, {snapshot.failed} failed"
         + "".join(f", {count} x {kind}" for kind, count in snapshot.errors.most_common(5))
+        + (f"; {snapshot.under_way} still under way at the end" if snapshot.under_way else "")
         + f"; {snapshot.received} received; {snapshot.reconnects} reconnects.",
     ]
     if failures := snapshot.connect_failures:

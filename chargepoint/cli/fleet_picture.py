@@ -125,6 +125,7 @@ class Picture:
             ("lost", f"{now.lost_transactions:,}", TROUBLE if now.lost_transactions else ""),
             ("doubled", f"{now.doubled_transactions:,}", TROUBLE if now.doubled_transactions else ""),
             ("failed", f"{now.failed:,}", TROUBLE if now.failed else ""),
+            ("under way", many(now.under_way), ""),
             ("CPU", f"{now.cpu_share:.0%}", ""),
             ("memory", f"{now.rss_bytes / 2**20:,.0f} MiB", ""),
             ("loop late", f"{now.lag_s * 1000:,.0f} ms", ""),

@@ -57,7 +57,10 @@ class Steering:
         self._out: set[str] = set()  # what was taken away and not given back
         self._urls = list(dict.fromkeys(url for group in fleet.plan.groups for url in group.urls))
         self._at_url = 0
-        self._version = "-".join((fleet.plan.groups[0].config.station.firmware_version or "1.0.0").split())
+        self._versions = {
+            group.name: "-".join((group.config.station.firmware_version or "1.0.0").split())
+            for group in fleet.plan.groups
+        }
         self.actions: dict[str, Callable[[], None]] = {
             "b": lambda: self._switch("blackout"),
             "n": lambda: self._switch("network-out"),
@@ -91,7 +94,7 @@ class Steering:
             ("n", "net back" if network else "net", "the network of all goes, or comes back"),
             ("r", "restart", f"all restart one after the other, {self._spread()}"),
             ("s", "surge", "three times as many drivers for 10 minutes"),
-            ("u", "update", f"all restart with a new firmware version, {self._spread()}"),
+            ("u", "update", "all restart with the next firmware version of their group, within a minute"),
             ("+", "more", more),
             ("-", "less", fewer),
             ("p", "go on" if self._fleet.held else "pause", "no new station starts, no new driver comes"),
@@ -113,15 +116,18 @@ class Steering:
             self._event("return")
 
     def _spread(self) -> str:
-        return f"{max(1, round(self._fleet.planned / SPREAD_S))}/s"
+        return spread(self._fleet.planned)
 
     def _fail_over(self) -> None:
         self._at_url = (self._at_url + 1) % len(self._urls)
         self._event(f"failover {self._urls[self._at_url]}")
 
     def _update(self) -> None:
-        self._version = next_version(self._version)
-        self._event(f"firmware {self._version} {self._spread()}")
+        """Each group its own next version."""
+        for group in self._fleet.plan.groups:
+            version = self._versions[group.name] = next_version(self._versions[group.name])
+            only = f" group={_quoted(group.name)}" if len(self._versions) > 1 else ""
+            self._event(f"firmware {version} {spread(group.count)}{only}")
 
     @property
     def _step(self) -> int:
@@ -138,6 +144,15 @@ class Steering:
             self._fleet.ramp_at(max(per_s / 2, LEAST_RAMP_PER_S))
         elif self._fleet.planned > 1:
             self._fleet.remove(self._step)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name
+
+
+def spread(count: int) -> str:
+    """How many a second, so that all of so many had their turn in about a minute."""
+    return f"{max(1, round(count / SPREAD_S))}/s"
 
 
 def next_version(version: str) -> str:

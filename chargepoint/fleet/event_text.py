@@ -23,9 +23,11 @@ FORMS: dict[str, str] = {
     "firmware": "firmware 2.1.0 [20/s]",
     "fault-storm": "fault-storm 5m [GroundFailure]",
 }
-"""Kind of event -> how it is written. Each may end in `group=NAME` and `share=30%`."""
+"""Kind of event -> how it is written. Each may end in `group=NAME`, or `group="A NAME"`, and `share=30%`."""
 
 _ALIASES = {"csms-failover": "failover", "power-out": "blackout"}
+_WORD = re.compile(r'(?:"[^"]*"|\S)+')
+_QUOTED = re.compile('"([^"]*)"')
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|min|h)")
 _PER = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0}
 _TIMES = re.compile(r"x?(\d+(?:\.\d+)?)")
@@ -53,7 +55,7 @@ class FleetEvent:
 
 def parse(text: str) -> FleetEvent:
     """Read an event as a person writes it (`FORMS`). Raises `ValueError` with the remedy."""
-    words = text.split()
+    words = [_QUOTED.sub(r"\1", word) for word in _WORD.findall(text)]
     name = words[0].lower() if words else ""
     kind = _ALIASES.get(name, name)
     if kind not in FORMS:

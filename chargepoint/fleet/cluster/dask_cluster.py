@@ -8,7 +8,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import dask
@@ -41,7 +41,8 @@ async def connected(workers: int | None, scheduler: str | None) -> AsyncIterator
         try:
             yield client
         finally:
-            await client.close()
+            with suppress(OSError, TimeoutError):  # a goodbye that fails costs nobody the figures
+                await client.close()
         return
     settings: dict[str, Any] = {
         "distributed.admin.event-loop": "uvloop" if importlib.util.find_spec("uvloop") else "asyncio",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
+from chargepoint.fleet.measures.entry import Entry, Totals
+from chargepoint.fleet.measures.ledger import Ledger
 
 MOST_AT_ONCE = 2000
 """Transactions handed over in one message; the rest follows with the next one."""

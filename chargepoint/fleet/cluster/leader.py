@@ -219,7 +219,7 @@ class Leader:
             shard.failures += 1
             self._give_up(shard, f"failed: {in_a_line(error)}")
             if shard.failures >= MOST_FAILURES:
-                shard.done = True
+                shard.done = shard.given_up = True
                 self._notice(f"shard {shard.number} is given up, its {shard.planned} stations are left out")
         else:
             self._leases.end(shard.number, result["holder"])
@@ -268,5 +268,4 @@ class Leader:
         for shard in self._shards:
             if not shard.done:
                 self._give_up(shard, why)
-                shard.failures += 1
-                shard.done = True
+                shard.done = shard.given_up = True

@@ -40,6 +40,9 @@ class LedShard:
     past: list[ShardReport] = field(default_factory=list)
     """What attempts had counted that are over."""
     failures: int = 0
+    """Errors one after the other."""
+    given_up: bool = False
+    """Nobody tries it any more: its stations are left out."""
     collecting: asyncio.Task[None] | None = None
     """Its result is on the way."""
     done: bool = False
@@ -106,7 +109,7 @@ class AsOne:
         """Members that could not be assembled, by what was wrong with them."""
         skipped = together([shard.report for shard in self._shards if shard.report is not None]).skipped
         for shard in self._shards:
-            if shard.done and shard.report is None and shard.failures:
+            if shard.given_up:
                 skipped[f"shard {shard.number} could not run"] += shard.planned
         return skipped
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
 from chargepoint.domain.transaction import Transaction
+from chargepoint.fleet.measures.entry import COLUMNS, KEPT_BACK, Entry, Totals, count
 from chargepoint.rpc.records import Record
 
 MOST_KEPT = 200_000
@@ -16,137 +17,6 @@ MOST_KEPT = 200_000
 
 MOST_MESSAGES = 20_000
 """Message ids of StartTransaction whose second answer is recognised."""
-
-ENDED_FIRST = "the run ended first"
-
-KEPT_BACK = "StopTransaction was kept back by the station, a quirk"
-
-COLUMNS = (
-    "station",
-    "connector",
-    "key",
-    "transaction_id",
-    "id_tag",
-    "phase",
-    "verdict",
-    "started_at",
-    "stopped_at",
-    "meter_start_wh",
-    "meter_stop_wh",
-    "reason",
-    "start_attempts",
-    "stop_attempts",
-    "other_ids",
-    "note",
-)
-"""The columns of `Ledger.write_csv`; moments are seconds since the epoch, UTC."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """One transaction of one station."""
-
-    station: str
-    connector: int
-    key: str
-    """The station's own name of it, unique at the station."""
-    id_tag: str
-    started_at: float
-    meter_start_wh: int
-    phase: str = "started"
-    """How far it came: started, confirmed, stopped, delivered."""
-    transaction_id: int | None = None
-    """The central system's number, None until it acknowledged the start."""
-    stopped_at: float | None = None
-    meter_stop_wh: int | None = None
-    reason: str | None = None
-    start_attempts: int = 0
-    """Transmissions of StartTransaction up to its answer."""
-    stop_attempts: int = 0
-    delivered: bool = False
-    """The central system acknowledged the stop."""
-    given_up: str | None = None
-    """Which message of it was refused as often as allowed, and how."""
-    ended_first: bool = False
-    """The run was over before what it still had to tell was acknowledged, or refused as often as allowed."""
-    other_ids: list[int] | None = None
-    """Further numbers under which the central system acknowledged the same transaction."""
-    accepted: bool = False
-    """The central system accepted the identifier of at least one of these."""
-    shared_with: str | None = None
-    """Another transaction that the central system gave the same number, as STATION/KEY."""
-    lost_with: str | None = None
-    """The worker whose end cut it off: nobody knows what became of it."""
-
-    @property
-    def missing(self) -> bool:
-        """Made, and its start or end not acknowledged, whatever still may come."""
-        if self.lost_with is not None:
-            return False
-        return self.transaction_id is None or (self.stopped_at is not None and not self.delivered)
-
-    @property
-    def lost(self) -> bool:
-        """Its worker was lost or a message of it given up: the central system will never have all of it."""
-        return self.lost_with is not None or (self.given_up is not None and self.missing)
-
-    @property
-    def doubled(self) -> bool:
-        """The central system has it twice, or has one number for two."""
-        return bool(self.other_ids) or self.shared_with is not None
-
-    @property
-    def verdict(self) -> str:
-        """ok, running, missing, doubled or both, or lost with a worker."""
-        if self.lost_with is not None:
-            return "lost with a worker"
-        if self.missing and self.doubled:
-            return "missing and doubled"
-        if self.missing:
-            return "missing"
-        if self.doubled:
-            return "doubled"
-        return "ok" if self.delivered else "running"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @property
-    def note(self) -> str:
-        """What became of it besides, in words."""
-        notes = []
-        if self.given_up is not None:
-            notes.append(self.given_up)
-        if self.ended_first:
-            notes.append(ENDED_FIRST)
-        if self.shared_with is not None:
-            notes.append(f"same id as {self.shared_with}")
-        if self.lost_with is not None:
-            notes.append(f"worker {self.lost_with} was lost")
-        return "; ".join(notes)
-
-    def row(self) -> list[Any]:
-        """The values of `COLUMNS`."""
-        derived = {"other_ids": " ".join(map(str, self.other_ids or ())), "note": self.note}
-        values = (derived[name] if name in derived else getattr(self, name) for name in COLUMNS)
-        return ["" if value is None else value for value in values]
-
-
-@dataclass(slots=True)
-class Totals:
-    """How many transactions there were of each kind, those no longer kept included."""
-
-    made: int = 0
-    confirmed: int = 0
-    stopped: int = 0
-    delivered: int = 0
-    missing: int = 0
-    lost: int = 0
-    """Given up, lost with a worker, or missing when the run was over."""
-    lost_with_worker: int = 0
-    """Those of them whose worker was lost; none of these is missing."""
-    doubled: int = 0
 
 
 @dataclass(slots=True)
@@ -182,7 +52,7 @@ class Ledger:
         entry = self._entry(station, transaction)
         if phase == "delivered" and entry.given_up == KEPT_BACK:
             return  # its station only thinks so
-        _count(self._totals, entry, -1)
+        count(self._totals, entry, -1)
         entry.started_at = transaction.started_at  # the time may have been corrected since
         if phase == "stopped":
             entry.stopped_at = transaction.stopped_at
@@ -192,7 +62,7 @@ class Ledger:
             entry.delivered = True
         if not (phase == "confirmed" and entry.stopped_at is not None):
             entry.phase = phase
-        _count(self._totals, entry)
+        count(self._totals, entry)
         self._touch(entry)
         if phase == "delivered":
             self._make_room()
@@ -208,9 +78,9 @@ class Ledger:
         attempts = max(len(record.ids or ()), 1)
         if record.kind == "stop" and record.ids and record.ids[-1] in self._kept_back:
             self._kept_back.remove(record.ids[-1])
-            _count(self._totals, entry, -1)
+            count(self._totals, entry, -1)
             entry.given_up = KEPT_BACK
-            _count(self._totals, entry)
+            count(self._totals, entry)
             return
         if record.kind == "stop":
             entry.stop_attempts = attempts
@@ -239,9 +109,9 @@ class Ledger:
         if entry is None or record.kind == "meter":
             return
         action = "StartTransaction" if record.kind == "start" else "StopTransaction"
-        _count(self._totals, entry, -1)
+        count(self._totals, entry, -1)
         entry.given_up = f"{action} was given up: {code}"
-        _count(self._totals, entry)
+        count(self._totals, entry)
         self._touch(entry)
 
     def finish(self) -> None:
@@ -287,21 +157,21 @@ class Ledger:
                 transaction.meter_start_wh,
                 transaction_id=transaction.csms_id,  # of one that began before this process
             )
-            _count(self._totals, entry)
+            count(self._totals, entry)
         return entry
 
     def _acknowledged(self, entry: Entry, answer: Any) -> None:
         number = answer.get("transactionId") if isinstance(answer, dict) else None
         if not isinstance(number, int) or number == entry.transaction_id:
             return
-        _count(self._totals, entry, -1)
+        count(self._totals, entry, -1)
         if entry.transaction_id is None:
             entry.transaction_id = number
         elif entry.other_ids is None:
             entry.other_ids = [number]
         elif number not in entry.other_ids:
             entry.other_ids.append(number)
-        _count(self._totals, entry)
+        count(self._totals, entry)
         info = answer.get("idTagInfo")
         if isinstance(info, dict) and info.get("status") == "Accepted":
             entry.accepted = True
@@ -314,9 +184,9 @@ class Ledger:
         if before is entry:
             return
         for one, other in ((entry, before), (before, entry)):
-            _count(self._totals, one, -1)
+            count(self._totals, one, -1)
             one.shared_with = one.shared_with or f"{other.station}/{other.key}"
-            _count(self._totals, one)
+            count(self._totals, one)
             self._touch(one)
 
     def _make_room(self) -> None:
@@ -326,7 +196,7 @@ class Ledger:
         clean = [name for name, entry in self._entries.items() if entry.verdict == "ok"]
         for name in clean[: max(len(self._entries) - self.most_kept * 9 // 10, 1)]:
             entry = self._entries.pop(name)
-            _count(self._left, entry)
+            count(self._left, entry)
             number = ("" if self.one_numbering else entry.station, entry.transaction_id or 0)
             if self._by_id.get(number) is entry:
                 del self._by_id[number]
@@ -390,19 +260,8 @@ class Ledger:
                     whole._keep_apart(entry)
                 else:
                     whole._entries[entry.station, entry.key] = entry
-                _count(whole._totals, entry)
+                count(whole._totals, entry)
                 for number in (entry.transaction_id, *(entry.other_ids or ())):
                     if number is not None and entry.accepted:
                         whole._number(entry, number)
         return whole
-
-
-def _count(totals: Totals, entry: Entry, by: int = 1) -> None:
-    totals.made += by
-    totals.confirmed += by * (entry.transaction_id is not None)
-    totals.stopped += by * (entry.stopped_at is not None)
-    totals.delivered += by * entry.delivered
-    totals.missing += by * entry.missing
-    totals.lost += by * entry.lost
-    totals.lost_with_worker += by * (entry.lost_with is not None)
-    totals.doubled += by * entry.doubled

@@ -95,6 +95,7 @@ def _calls(now: Snapshot) -> Iterator[Metric]:
     sent = Counter({action: figures.sent for action, figures in now.actions.items()})
     yield _counters("calls", "CALLs to the central system.", "action", _known(sent, ACTIONS))
     yield _counters("errors", "CALLs without a result.", "kind", _known(now.errors, KINDS))
+    yield _gauge("calls_under_way", "CALLs that are neither answered nor failed yet.", now.under_way)
     yield _counters("received_calls", "CALLs of the central system.", "action", _known(now.served, ACTIONS))
     yield _counters("refused_calls", "Those that were refused.", "kind", _known(now.refused, KINDS))
     durations = HistogramMetricFamily(

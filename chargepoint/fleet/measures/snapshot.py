@@ -8,21 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from chargepoint.fleet.measures.histogram import Histogram
-from chargepoint.rpc.session import LINK_LOST
+from chargepoint.rpc.session import CUT, LINK_LOST
 
 PERCENTS = (50.0, 95.0, 99.0)
+
+UNANSWERED = (LINK_LOST, CUT)
+"""Kinds of errors of which nobody knows how long the answer would have taken."""
 
 
 @dataclass(slots=True)
 class ActionFigures:
-    """One kind of message to the central system."""
+    """One kind of message to the central system: `sent` is `answered` + `unanswered` + `under_way`."""
 
     sent: int = 0
     answered: int = 0
-    """With a result, a CALLERROR or not in time; what a lost link took with it is in `errors` only."""
+    """With a result, a CALLERROR or not in time; what was cut off is in `failed` and `errors` only."""
     failed: int = 0
+    """Without a result."""
     errors: Counter[str] = field(default_factory=Counter)
-    """By CALLERROR code, `Timeout`, `InvalidAnswer` or `LinkLost`."""
+    """By CALLERROR code, `Timeout`, `InvalidAnswer`, `LinkLost` or `Cut`."""
     waited: Histogram = field(default_factory=Histogram)
     """Wanted -> answered: the queue and the simulator's own lateness count."""
     took: Histogram = field(default_factory=Histogram)
@@ -50,8 +54,18 @@ class ActionFigures:
 
     @property
     def unanswered(self) -> int:
-        """What a lost link took with it."""
-        return self.errors[LINK_LOST]
+        """What a lost link took with it, or the end of its station."""
+        return sum(self.errors[kind] for kind in UNANSWERED)
+
+    @property
+    def with_result(self) -> int:
+        """Answered as they should be."""
+        return self.answered + self.unanswered - self.failed
+
+    @property
+    def under_way(self) -> int:
+        """Neither answered nor failed yet."""
+        return self.sent - self.answered - self.unanswered
 
     def copy(self) -> ActionFigures:
         """The same figures, counted on independently."""
@@ -76,6 +90,7 @@ class ActionFigures:
             "sent": self.sent,
             "answered": self.answered,
             "failed": self.failed,
+            "under_way": self.under_way,
             "errors": dict(self.errors),
             **{names[percent]: seconds for percent, seconds in shown},
             "max_s": self.max_s,
@@ -176,6 +191,11 @@ class Snapshot:
     def failed(self) -> int:
         """CALLs that the central system did not answer with a result."""
         return sum(figures.failed for figures in self.actions.values())
+
+    @property
+    def under_way(self) -> int:
+        """CALLs that are neither answered nor failed; after the end: what the end cut off."""
+        return sum(figures.under_way for figures in self.actions.values())
 
     @property
     def errors(self) -> Counter[str]:

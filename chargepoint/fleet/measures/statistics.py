@@ -8,19 +8,18 @@ for a retry counts from the moment it was sent: that is no latency of the centra
 
 from __future__ import annotations
 
-import csv
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 from chargepoint.domain.transaction import Transaction
 from chargepoint.fleet.measures.lag import Lag, rss_bytes
 from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.power import FleetPower
-from chargepoint.fleet.measures.snapshot import ActionFigures, Happened, Simulator, Snapshot
+from chargepoint.fleet.measures.snapshot import UNANSWERED, ActionFigures, Happened, Simulator, Snapshot
 from chargepoint.rpc.records import Record
-from chargepoint.rpc.session import LINK_LOST, NOT_SENT
+from chargepoint.rpc.session import CUT
 from hal.api import Evse
 
 RATE_OVER_S = 5.0
@@ -55,6 +54,7 @@ class Statistics:
         "connect_failures",
         "connected",
         "connects",
+        "ending",
         "events",
         "lag",
         "late_answers",
@@ -83,6 +83,7 @@ class Statistics:
         self.sent = self.received = 0
         self.connected = self.connects = 0
         self.late_answers = 0
+        self.ending = False  # stations are closed for good, one after the other
         self.events: deque[Happened] = deque(maxlen=MOST_EVENTS)
         self._booted: set[str] = set()
         self._known: set[str] = set()  # were connected once
@@ -114,9 +115,11 @@ class Statistics:
         if figures is None:
             figures = self.actions[action] = ActionFigures()
         if problem is not None:
+            if problem == CUT and self.ending:
+                return  # our own doing: it stays under way
             figures.failed += 1
             figures.errors[problem] += 1
-            if problem in (LINK_LOST, NOT_SENT):
+            if problem in UNANSWERED:
                 return
         figures.answered += 1
         figures.waited.record(waited_s)
@@ -276,51 +279,3 @@ class Statistics:
         if now <= at:
             return 0.0, 0.0
         return (self.sent - sent) / (now - at), (self.received - received) / (now - at)
-
-
-_PERCENTS = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 99.99, 100)
-
-
-def write_csv(snapshot: Snapshot, file: TextIO) -> None:
-    """The request statistics in the columns that Locust writes: milliseconds, one row an action and the sum.
-
-    Sizes are not counted (0). Times are `waited`, failures without an answer left out.
-    """
-    writer = csv.writer(file)
-    writer.writerow(
-        [
-            "Type",
-            "Name",
-            "Request Count",
-            "Failure Count",
-            "Median Response Time",
-            "Average Response Time",
-            "Min Response Time",
-            "Max Response Time",
-            "Average Content Size",
-            "Requests/s",
-            "Failures/s",
-            *(f"{percent}%" for percent in _PERCENTS),
-        ]
-    )
-    for action, figures in sorted(snapshot.actions.items()):
-        writer.writerow(["CALL", action, *_columns(figures, snapshot.at_s)])
-    writer.writerow(["", "Aggregated", *_columns(snapshot.overall, snapshot.at_s)])
-
-
-def _columns(figures: ActionFigures, over_s: float) -> list[float]:
-    waited = figures.waited
-    count = figures.answered + figures.unanswered
-    percentiles = [round(seconds * 1000, 3) for seconds in waited.percentiles(_PERCENTS)]
-    return [
-        count,
-        figures.failed,
-        percentiles[0],
-        round(waited.mean_s * 1000, 3),
-        round(waited.min_s * 1000, 3),
-        round(waited.max_s * 1000, 3),
-        0,
-        round(count / over_s, 3) if over_s > 0 else 0.0,
-        round(figures.failed / over_s, 3) if over_s > 0 else 0.0,
-        *percentiles,
-    ]

@@ -20,6 +20,9 @@ from hal.simulated.vehicle import Vehicle
 LOOKS_AT_LEAST_EVERY_S = 1800.0
 LOOKS_AT_MOST_EVERY_S = 60.0
 NOTICES_WITHIN_S = 240.0
+LEAST_WANTED, MOST_LEAST_WANTED = 3.0, 20.0
+"""Nobody plugs in a car that lacks less than this of what its driver wants, in percent of the battery; each
+driver has a value in between."""
 MOVES_WITHIN_S = 90.0
 """How long the next one in a queue takes to drive up."""
 WRONG_CARD = "UNKNOWN"
@@ -93,7 +96,9 @@ class Visit:
     def _plug(self) -> bool:
         site = self._host.scene.site
         soc = site.arrive_with.at(self._draw("soc"))
-        soc = min(soc + self._charged_already(), 100.0)
+        # Whose car would be full by now has charged more slowly: the rest of its visit is no empty one.
+        wanted = LEAST_WANTED + (MOST_LEAST_WANTED - LEAST_WANTED) * self._draw("wanted")
+        soc = min(soc + self._charged_already(), max(self._vehicle.target_percent - wanted, 0.0))
         try:
             self._evse.plug_in(self._vehicle, soc_percent=round(soc, 1))
         except DeviceError:  # somebody else was quicker

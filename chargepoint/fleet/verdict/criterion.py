@@ -10,7 +10,7 @@ from typing import Literal, NoReturn
 from chargepoint.config.wording import listed, nearest
 from chargepoint.csms.answers import ACTIONS
 from chargepoint.rpc.frames import ERROR_CODES
-from chargepoint.rpc.session import INVALID_ANSWER, LINK_LOST, NOT_SENT, TIMEOUT
+from chargepoint.rpc.session import CUT, INVALID_ANSWER, LINK_LOST, NOT_SENT, TIMEOUT
 
 Quantity = Literal["time", "count", "share", "rate", "power"]
 
@@ -23,7 +23,7 @@ UNITS: Mapping[Quantity, Mapping[str, float]] = {
 }
 """What each quantity may be compared with; the factors lead to s, 1, 1/s and W. A share is a number too."""
 
-KINDS = frozenset(ERROR_CODES.values()) | {TIMEOUT, LINK_LOST, NOT_SENT, INVALID_ANSWER}
+KINDS = frozenset(ERROR_CODES.values()) | {TIMEOUT, LINK_LOST, CUT, NOT_SENT, INVALID_ANSWER}
 """How a CALL fails."""
 
 

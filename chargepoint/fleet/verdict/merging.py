@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
+from chargepoint.fleet.measures.entry import Entry, Totals
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import Snapshot
 from chargepoint.fleet.measures.timeline import Row
 from chargepoint.fleet.plan.plan import Plan
 from chargepoint.fleet.verdict.merged_rows import merged_rows
 from chargepoint.fleet.verdict.outcome import Outcome
+from chargepoint.fleet.verdict.verdict import spoken_time
 
 VERSION = 1
 
@@ -24,37 +26,36 @@ class Together(Outcome):
     """Several parts; of their plans only the seed is known."""
 
     parts: int = 1
+    remarks: tuple[str, ...] = ()
+    """What is odd about them, in words."""
 
     def setup(self) -> dict[str, str]:
         """What was run, in words."""
-        return {"stations": str(self.planned), "parts": str(self.parts), "clock": self.clock}
+        return {"stations": str(self.planned), "parts": f"{self.parts} of {self.shards}", "clock": self.clock}
 
 
-def merged(parts: Mapping[str, Mapping[str, Any]]) -> Outcome:
+def merged(parts: Mapping[str, Mapping[str, Any]]) -> Together:
     """One outcome of several, by the names of their files.
 
     Totals and latencies are those of all messages. What is compared within a part only: numbers that the
-    central system gave to two transactions. The plan is empty but for its seed.
-    Raises `ConfigError` if one is no outcome, or two are of the same shard.
+    central system gave to two transactions. The plan is empty but for its seed. A shard that is not
+    there is one of its `gaps`. Raises `ConfigError` if one is no outcome, two are of the same shard, or not
+    all are of one fleet.
     """
     problems: list[str] = []
-    seen: dict[int, str] = {}
-    outcomes: list[Outcome] = []
+    found: dict[str, Outcome] = {}
     for name, data in parts.items():
         try:
-            outcome = _outcome(data)
+            found[name] = _outcome(data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problems.append(f"{name}: not what `fleet run --json` writes ({type(error).__name__}: {error})")
-            continue
-        for simulator in outcome.snapshot.simulators:
-            other = seen.setdefault(simulator.shard, name)
-            if other != name:
-                problems.append(f"{name}: shard {simulator.shard} is in {other} already")
-        outcomes.append(outcome)
+    problems += _strangers({name: (outcome, parts[name]) for name, outcome in found.items()})
     if problems:
         raise ConfigError(problems)
+    outcomes = sorted(found.values(), key=lambda outcome: outcome.shard)
     first = outcomes[0]
     before = [outcome.before_end for outcome in outcomes if outcome.before_end is not None]
+    missing = sorted(set(range(first.shards)) - {outcome.shard for outcome in outcomes})
     return Together(
         parts=len(outcomes),
         plan=first.plan,
@@ -68,6 +69,60 @@ def merged(parts: Mapping[str, Mapping[str, Any]]) -> Outcome:
         clock=first.clock,
         for_s=first.for_s,
         began_at=min(outcome.began_at for outcome in outcomes),
+        shards=first.shards,
+        gaps=tuple(f"shard {shard} of {first.shards} is missing" for shard in missing),
+        remarks=_remarks(outcomes),
+    )
+
+
+def _strangers(parts: Mapping[str, tuple[Outcome, Mapping[str, Any]]]) -> Iterator[str]:
+    """What keeps them from being shards of one fleet."""
+    seen: dict[int, str] = {}
+    first: tuple[str, Outcome, Mapping[str, Any]] | None = None
+    for name, (outcome, data) in parts.items():
+        if first is None:
+            first = name, outcome, data
+        other, like, with_data = first
+        differ = [
+            f"{what} ({_short(theirs)}, not {_short(ours)})"
+            for what, theirs, ours in (
+                ("number of shards", outcome.shards, like.shards),
+                ("seed", outcome.plan.seed, like.plan.seed),
+                ("clock", outcome.clock, like.clock),
+                ("--for", outcome.for_s, like.for_s),
+                *(
+                    (what, data["configuration"].get(key), with_data["configuration"].get(key))
+                    for key, what in _PLAN.items()
+                ),
+            )
+            if theirs != ours
+        ]
+        if differ:
+            yield f"{name}: of another fleet than {other}: it has another {', another '.join(differ)}"
+        elif outcome.shard in seen:
+            whole = "all of it" if outcome.shards == 1 else f"shard {outcome.shard} of {outcome.shards}"
+            yield f"{name}: {whole} is in {seen[outcome.shard]} already; name each shard once"
+        seen.setdefault(outcome.shard, name)
+
+
+_PLAN = {"groups": "plan", "ramp_per_s": "ramp", "events": "list of events"}
+"""What all shards of a fleet have alike, and what it is called; each may have an address of its own."""
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:36]} ..."
+
+
+def _remarks(outcomes: list[Outcome]) -> tuple[str, ...]:
+    """Shards that did not run at the same time may be those of different days."""
+    first = min(outcomes, key=lambda outcome: outcome.began_at)
+    over_at = first.began_at + first.snapshot.at_s
+    return tuple(
+        f"shard {one.shard} began {spoken_time(one.began_at - over_at)} after shard {first.shard} was over: "
+        "perhaps of another run"
+        for one in outcomes
+        if one.began_at > over_at
     )
 
 
@@ -88,6 +143,8 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
         clock=run["clock"],
         for_s=run["for_s"],
         began_at=datetime.fromisoformat(run["began_at"]).timestamp(),
+        shard=run["shard"],
+        shards=run["shards"],
     )
 
 

@@ -12,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from chargepoint.fleet.measures.ledger import ENDED_FIRST, Entry, Ledger, Totals
+from chargepoint.fleet.measures.entry import ENDED_FIRST, Entry, Totals
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import Snapshot
 from chargepoint.fleet.measures.timeline import Row
 from chargepoint.fleet.plan.plan import Group, Plan
@@ -49,6 +50,11 @@ class Outcome:
     """How long it was to last, in station time."""
     began_at: float = 0.0
     """Real time, seconds since the epoch."""
+    shard: int = 0
+    shards: int = 1
+    """It is one of so many parts of the plan; 1: it is all of it."""
+    gaps: tuple[str, ...] = ()
+    """What belongs to it and is not there, in words."""
 
     @property
     def stepped(self) -> bool:
@@ -114,6 +120,8 @@ class Outcome:
                 "clock": self.clock,
                 "start": None if self.start is None else format_time(self.start),
                 "for_s": self.for_s,
+                "shard": self.shard,
+                "shards": self.shards,
                 "accepted": self.accepted,
                 "left_out": dict(self.skipped),
                 "complaints": dict(self.complaints),

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 REMEDY = "pip install 'chargepoint[report]'"
 
-SIZE_IN = (7.2, 2.3)
-MOST_IN_A_LINE = 4
+SIZE_IN = (5.0, 2.4)
+"""A phone's width, so that a page that is no wider shows the whole of it in letters that can be read."""
+
+LETTERS_IN_A_LINE = 36
+"""Of the names above a plot; if they are longer there are two in a line."""
+
 """Names in a line of the legend."""
 
 # Colours nobody would choose, each replaced by one of the page's own, which knows light from dark.
@@ -250,7 +254,8 @@ def _dress(axes: Axes, kind: _Kind, below: str) -> None:
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(0, 1),
-            ncols=min(len(kind.lines), MOST_IN_A_LINE),
+            ncols=len(kind.lines) if sum(len(name) for name, _ in kind.lines) <= LETTERS_IN_A_LINE else 2,
+            handlelength=1.4,
             frameon=False,
             labelcolor=_INK,
             borderaxespad=0,

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from chargepoint.fleet.measures.ledger import Entry
+from chargepoint.fleet.measures.entry import Entry
 from chargepoint.fleet.measures.snapshot import ActionFigures
 from chargepoint.fleet.verdict.outcome import Outcome, called, machine
 from chargepoint.fleet.verdict.plots import plots
@@ -19,8 +19,9 @@ MOST_WRONG = 200
 
 _REQUEST_NUMBERS = (
     "sent",
-    "answered",
+    "with a result",
     "failed",
+    "under way",
     "waited p50",
     "p95",
     "p99",
@@ -115,7 +116,7 @@ def _request(action: str, figures: ActionFigures) -> dict[str, Any]:
     waited = figures.waited.percentiles((50, 95, 99))
     took = figures.took.percentiles((50, 95))
     times = [f"{seconds * 1000:.1f}" for seconds in (*waited, figures.max_s, *took)]
-    counts = (figures.sent, figures.answered, figures.failed)
+    counts = (figures.sent, figures.with_result, figures.failed, figures.under_way)
     return dict(zip(("action", *_REQUEST_NUMBERS), (action, *counts, *times), strict=True))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from chargepoint.fleet.measures.ledger import Entry
+from chargepoint.fleet.measures.entry import Entry
 from chargepoint.fleet.measures.snapshot import ActionFigures, Snapshot
 from chargepoint.fleet.measures.statistics import BY_STATION
 from chargepoint.fleet.verdict.criterion import KINDS, UNITS, Criterion
@@ -93,6 +93,7 @@ def judge(criteria: Iterable[Criterion], outcome: Outcome) -> Verdict:
     problems = []
     if not outcome.accepted:
         problems.append("no station was ever accepted by the central system")
+    problems += outcome.gaps
     for why, count in outcome.skipped.most_common():
         problems.append(f"{count} of the stations were left out: {' '.join(why.split())}")
     return Verdict(tuple(_result(criterion, outcome) for criterion in criteria), tuple(problems))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chargepoint.fleet.measures.ledger import Entry
+from chargepoint.fleet.measures.entry import Entry
 from chargepoint.ocpp16.times import format_time
 
 MOST_TOLD = 20

@@ -20,8 +20,9 @@ from typing import Any
 import orjson
 
 from chargepoint.fleet.fleet import Fleet
+from chargepoint.fleet.measures.entry import Entry
 from chargepoint.fleet.measures.lag import rss_bytes
-from chargepoint.fleet.measures.ledger import Entry, Ledger
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.fleet.plan.planning import plan_of_flags
 from chargepoint.station import Station

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client
+from distributed.versions import VersionMismatchWarning
 
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.csms.events import Event
@@ -319,6 +322,11 @@ class Cluster:
         flags = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
         return self._dask("worker", self.address, *flags, **environment)
 
+    async def has(self, workers: int) -> None:
+        """Wait until so many are there: a fleet begins with those it finds."""
+        async with Client(self.address, asynchronous=True, set_as_default=False) as client:
+            await client.wait_for_workers(workers, timeout=30)
+
     def _dask(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [Path(sys.executable).parent / "dask", *arguments, "--no-dashboard"],
@@ -345,6 +353,9 @@ def test_a_cluster_that_is_there(tmp_path: Path) -> None:
             first, _ = cluster.work(), cluster.work()
             cluster.work(PYTHONPATH=str(other.parent))
             cluster.work(**cluster.without)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", VersionMismatchWarning)
+                await cluster.has(4)
             async with watched() as watch:
                 with run(
                     watch.csms.url, "--behaviour", "idle", "--scheduler", cluster.address, cwd=tmp_path

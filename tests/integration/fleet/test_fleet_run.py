@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
@@ -33,7 +34,7 @@ from chargepoint.fleet.plan.plan import Group, Plan
 from chargepoint.fleet.plan.planning import plan_of_flags
 from chargepoint.fleet.resident import Resident
 from chargepoint.fleet.verdict.outcome import called
-from hal.clock import BatchedClock, WallClock
+from hal.clock import BatchedClock, ScaledClock, WallClock
 from tests.e2e.shell import Program, chargepoint
 
 START = 1_772_409_600.0  # 2026-03-02T00:00:00Z, a Monday
@@ -400,6 +401,32 @@ def test_events_of_the_plan_happen() -> None:
                 await until(lambda: fleet.snapshot().connected == 0)
                 await until(lambda: bool(said))
             assert "nonsense" in said[0]
+
+    play(story())
+
+
+def test_a_blackout_cuts_calls_off_and_the_figures_add_up() -> None:
+    """A central system that takes its time has a CALL of nearly every station when the mains fail."""
+
+    async def story() -> None:
+        async with CentralSystem(seed=7) as csms:
+            csms.set_answer("Heartbeat", silent=True)
+            fleet = fleet_at(csms.url, group(20), clock=ScaledClock(600.0))  # they wait a minute for it
+            async with running(fleet):
+                await until(lambda: fleet.statistics.booted == 20)
+                for resident in fleet.residents.values():
+                    charge_point = resident.station.charge_point
+                    await until(partial(getattr, charge_point.session, "free"))
+                    with charge_point.turn:
+                        charge_point.boot.heartbeat()
+                assert fleet.snapshot().under_way == 20
+                fleet.perform(events.parse("blackout"))
+                await until(lambda: not fleet.statistics.connected)
+                overall = fleet.snapshot().overall
+                assert overall.errors == {"Cut": 20}
+                assert overall.sent == overall.with_result + overall.failed
+            snapshot = fleet.snapshot()
+            assert snapshot.sent == snapshot.overall.with_result + snapshot.failed + snapshot.under_way
 
     play(story())
 

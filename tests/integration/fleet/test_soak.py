@@ -17,7 +17,7 @@ import pytest
 
 from chargepoint.domain.transaction import Transaction
 from chargepoint.fleet.fleet import Fleet
-from chargepoint.fleet.measures.ledger import Entry
+from chargepoint.fleet.measures.entry import Entry
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.ocpp16.times import format_time
 from hal.api import Evse

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from chargepoint.config import StationConfig
-from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
+from chargepoint.fleet.measures.entry import Entry, Totals
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
 from chargepoint.fleet.measures.timeline import Timeline
 from chargepoint.fleet.plan.plan import Group, Plan

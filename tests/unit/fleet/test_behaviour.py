@@ -250,6 +250,24 @@ def test_who_came_before_the_run_has_charged_since_then() -> None:
     town.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "dc"), [("depot", True), ("depot", False), ("home", False), ("street", False)]
+)
+def test_hardly_a_session_of_a_day_from_midnight_is_empty(name: str, dc: bool) -> None:
+    """Whoever is there at midnight came in the evening, and charges on."""
+    town = Town(name, 25, dc=dc)
+    town.advance(DAY_S)
+    assert town.tally["were_here"] > 3
+    charged = []
+    for place in town.places.values():
+        starts = [start["meterStart"] for start in place.sent("StartTransaction")]
+        stops = [stop["meterStop"] for stop in place.sent("StopTransaction")]
+        charged += [stop - start for start, stop in zip(starts, stops, strict=False)]
+    assert len(charged) > 10
+    assert sum(energy_wh < 100 for energy_wh in charged) < 0.05 * len(charged)
+    town.close()
+
+
 # --- one driver -------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ READ = {
         "network-out", "network-out 1h30m share=30%", duration_s=5400, share=0.3
     ),
     "return group=north": FleetEvent("return", "return group=north", group="north"),
+    'return group="the north"': FleetEvent("return", 'return group="the north"', group="the north"),
     "rolling-restart 10/s": FleetEvent("rolling-restart", "rolling-restart 10/s", per_s=10),
     "rolling-restart 600/min": FleetEvent("rolling-restart", "rolling-restart 600/min", per_s=10),
     "surge x3 for 10m": FleetEvent("surge", "surge x3 for 10m", duration_s=600, times=3),

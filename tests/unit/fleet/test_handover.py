@@ -9,7 +9,8 @@ import pytest
 
 from chargepoint.fleet.cluster import handover
 from chargepoint.fleet.cluster.handover import HandedOver, Outgoing, cut_off, open_in, without_resumed
-from chargepoint.fleet.measures.ledger import Entry, Ledger
+from chargepoint.fleet.measures.entry import Entry
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.statistics import Statistics
 from tests.unit.fleet.observed import Observed
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from chargepoint.domain.transaction import Transaction
-from chargepoint.fleet.measures.ledger import COLUMNS, Ledger
+from chargepoint.fleet.measures.entry import COLUMNS
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.fleet.verdict.outcome import called
 from tests.unit.fleet.observed import Observed

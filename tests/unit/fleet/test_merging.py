@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from chargepoint.cli.fleet_merge import fleet_merge
 from chargepoint.errors import ConfigError
+from chargepoint.fleet.measures.entry import Entry, Totals
 from chargepoint.fleet.measures.histogram import Histogram
-from chargepoint.fleet.measures.ledger import Entry, Ledger, Totals
+from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
 from chargepoint.fleet.measures.timeline import Row, Timeline
 from chargepoint.fleet.plan.planning import plan_of_flags
@@ -30,7 +31,10 @@ def entry(shard: int, n: int, *, whole: bool = True) -> dict[str, Any]:
     return one.to_json()
 
 
-def part(shard: int, *, lost: int = 0, took_s: float = 0.01) -> dict[str, Any]:
+def part(
+    shard: int, *, of: int = 2, seed: int = 7, count: int = 20, began_at: float = 0.0, lost: int = 0,
+    took_s: float = 0.01,
+) -> dict[str, Any]:  # fmt: skip
     """What `--json` of a shard writes: five transactions, of which so many have lost their end."""
     figures = ActionFigures(sent=100, answered=100)
     for _ in range(100):
@@ -44,7 +48,10 @@ def part(shard: int, *, lost: int = 0, took_s: float = 0.01) -> dict[str, Any]:
     timeline = Timeline()
     timeline.add(snapshot)
     rows = list(timeline)
-    outcome = Outcome(plan_of_flags(count=20, seed=7), snapshot, before, ledger, rows, accepted=10)
+    plan = plan_of_flags(count=count, seed=seed)
+    outcome = Outcome(
+        plan, snapshot, before, ledger, rows, accepted=10, began_at=began_at, shard=shard, shards=of
+    )
     return {"version": 1, **json.loads(json.dumps(outcome.to_json()))}
 
 
@@ -63,7 +70,11 @@ def test_two_parts_are_one_fleet() -> None:
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        pytest.param(part(0), "shard 0 is in 0.json already", id="twice"),
+        pytest.param(part(0), "shard 0 of 2 is in 0.json already", id="twice"),
+        pytest.param(part(1, seed=8), r"than 0.json: it has another seed \(8, not 7\)", id="other-seed"),
+        pytest.param(part(1, of=3), r"another number of shards \(3, not 2\)", id="other-number"),
+        pytest.param(part(0, of=1), r"another number of shards \(1, not 2\)", id="a-whole-run"),
+        pytest.param(part(1, count=21), "another plan", id="other-plan"),
         pytest.param({}, "not what", id="something-else"),
         pytest.param(part(1) | {"version": 2}, "version 2", id="later"),
         pytest.param(part(1) | {"ledger": []}, "not what", id="odd-ledger"),
@@ -72,6 +83,37 @@ def test_two_parts_are_one_fleet() -> None:
 def test_what_cannot_be_merged_is_named(other: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         merged({"0.json": part(0), "1.json": other})
+
+
+def merge(folder: Path, *parts: dict[str, Any], more: tuple[str, ...] = ()) -> tuple[int, str]:
+    """The exit code and what was said."""
+    files = []
+    for n, data in enumerate(parts):
+        files.append(folder / f"{n}.json")
+        files[-1].write_text(json.dumps(data))
+    done = CliRunner().invoke(
+        fleet_merge, [*map(str, files), *more], standalone_mode=False, catch_exceptions=False
+    )
+    return done.return_value, done.output
+
+
+def test_a_shard_that_is_missing_fails_the_whole(tmp_path: Path) -> None:
+    code, output = merge(tmp_path, part(0, of=3), part(2, of=3), more=("--junit", str(tmp_path / "all.xml")))
+    assert code == 1
+    assert "Shard 1 of 3 is missing.\n2 of 3 shards: 20 stations" in output
+    assert "FAILED        shard 1 of 3 is missing" in output
+    assert "shard 1 of 3 is missing" in (tmp_path / "all.xml").read_text()
+
+
+def test_a_file_that_is_named_twice_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"0\.json: named 2 times"):
+        merge(tmp_path, part(0), part(1), more=(str(tmp_path / "0.json"),))
+
+
+def test_shards_of_different_hours_are_told(tmp_path: Path) -> None:
+    code, output = merge(tmp_path, part(0), part(1, began_at=7260.0))
+    assert code == 0
+    assert "Shard 1 began 7200 s after shard 0 was over: perhaps of another run." in output
 
 
 def row(at_s: float, over_s: float = 1.0, **changes: Any) -> Row:

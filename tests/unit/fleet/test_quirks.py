@@ -15,6 +15,8 @@ from chargepoint.config import StationConfig
 from chargepoint.config.quirks import QuirksConfig
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.quirks.kinds import KINDS
+from chargepoint.quirks.line import QuirkyLine
+from chargepoint.quirks.quirk import Quirk
 from tests.unit.fleet.memory_station import Rig
 from tests.unit.ocpp16.bench import START
 
@@ -368,6 +370,35 @@ def test_the_answer_to_a_slow_request_is_not_sent_over_the_next_connection() -> 
     rig.end()
 
 
+def test_a_slow_remote_start_is_answered_before_the_transaction_begins() -> None:
+    """The charge controller is asked first: nothing begins before it knows."""
+    rig = Rig(slow_remote_start_s=20).start()
+    rig.do("plug_in", connector=1)
+    remote_start(rig)
+    rig.clock.advance(19)
+    assert not rig.sent("StartTransaction")
+    rig.clock.advance(60)
+    assert rig.answer() is not None
+    assert len(rig.sent("StartTransaction")) == 1
+    rig.end()
+
+
+def test_heartbeats_come_again_after_a_transaction_whose_start_was_repeated() -> None:
+    rig = Rig(no_heartbeat_while_charging=True)
+    refused = iter((True, False))
+    usual = rig.csms.usual("StartTransaction")
+    rig.csms.answers["StartTransaction"] = lambda payload: (
+        "InternalError" if next(refused, False) else usual(payload)
+    )
+    rig.start()
+    rig.session(1000)
+    assert len(rig.sent("StartTransaction")) == 2
+    assert not rig.sent("Heartbeat")
+    rig.clock.advance(4000)
+    assert rig.sent("Heartbeat")
+    rig.end()
+
+
 def test_a_late_status_still_says_when_it_was_and_comes_in_order() -> None:
     plain, late = Rig().start(), Rig(late_status_s=20).start()
     for rig in (plain, late):
@@ -457,4 +488,58 @@ def test_a_made_up_call_without_an_answer_is_counted_as_failed() -> None:
     rig.start()
     rig.clock.advance(150)
     assert statistics.actions["Heartbeat"].errors == {"Timeout": 1}
+    rig.end()
+
+
+class Renaming(Quirk):
+    """Gives each message an id that says how often it was renamed."""
+
+    def rename(self, action: str, message_id: str) -> str:
+        """One letter longer."""
+        return f"{message_id}+"
+
+
+def test_a_call_renamed_by_two_lines_is_waited_for_in_station_time() -> None:
+    rig = Rig()
+    rig.station.tamper(QuirkyLine((Renaming(1),), 1))
+    rig.station.tamper(QuirkyLine((Renaming(1),), 2))
+    rig.start()
+    rig.csms.answers["Heartbeat"] = lambda payload: None
+    rig.clock.advance(1)
+    rig.do("config", key="HeartbeatInterval", value=60)
+    while not rig.sent("Heartbeat"):
+        rig.clock.advance(1)
+    outstanding = rig.station.charge_point.session.outstanding
+    assert outstanding is not None
+    wired = message_ids(rig)[-1]
+    assert wired == f"{outstanding.message_id}++"
+    assert outstanding.held
+    rig.station.unanswered(wired)
+    assert not outstanding.held
+    rig.end()
+
+
+def test_a_late_answer_to_a_made_up_call_is_nobody_s() -> None:
+    rig = Rig()
+    line = QuirkyLine((), 7)
+    rig.station.tamper(line)
+    rig.start()
+    heard: list[bytes] = []
+    above = line.edge._above
+
+    def hear(data: bytes) -> None:
+        heard.append(data)
+        above(data)
+
+    line.edge._above = hear
+    rig.csms.answers["Heartbeat"] = lambda payload: None
+    line.call("Heartbeat", {})
+    made_up = message_ids(rig)[-1]
+    rig.station.unanswered(made_up)
+    answer = [3, made_up, {"currentTime": "2026-01-01T00:00:00Z"}]
+    rig.station.frame_received(orjson.dumps(answer))
+    assert heard == []
+    answer[1] = "somebody else's"
+    rig.station.frame_received(orjson.dumps(answer))
+    assert len(heard) == 1
     rig.end()

@@ -48,9 +48,11 @@ def test_its_numbers_are_those_of_the_statistics(plain: tuple[str, Page]) -> Non
     assert list(rows) == ["MeterValues", "StartTransaction", "all"]
     for action, told in (*of.snapshot.actions.items(), ("all", of.snapshot.overall)):
         times = (told.p50_s, told.p95_s, told.p99_s, told.max_s)
-        assert rows[action][:3] == [str(told.sent), str(told.answered), str(told.failed)]
-        assert rows[action][3:7] == [f"{seconds * 1000:.1f}" for seconds in times]
-        assert rows[action][7] == f"{told.took.percentile(50) * 1000:.1f}"
+        sent, *parts = map(int, rows[action][:4])
+        assert (sent, parts) == (told.sent, [told.with_result, told.failed, told.under_way])
+        assert sent == sum(parts)
+        assert rows[action][4:8] == [f"{seconds * 1000:.1f}" for seconds in times]
+        assert rows[action][8] == f"{told.took.percentile(50) * 1000:.1f}"
     assert page.table("begun") == [["3", "3", "3", "3", "0", "0"]]
     errors = {tuple(row[:2]): int(row[2]) for row in page.table("what", "kind")}
     assert errors[("StartTransaction", "InternalError")] == 1
@@ -58,6 +60,16 @@ def test_its_numbers_are_those_of_the_statistics(plain: tuple[str, Page]) -> Non
     assert errors[("connection that did not come about", "refused")] == 3
     assert page.table("group", "stations")[0][:3] == ["homes", "10", "CP{n:03d}"]
     assert "None is missing, none is doubled." in page.text
+
+
+def test_its_plots_are_drawn_for_a_phone(plain: tuple[str, Page]) -> None:
+    """At 400 px the page has 368 for them: what is drawn wider gets smaller letters, or is cut off."""
+    html, _ = plain
+    boxes = re.findall(r'<svg[^>]* viewBox="0 0 ([0-9.]+) [0-9.]+"', html)
+    assert len(boxes) >= 7
+    assert all(float(width) <= 368 for width in boxes)
+    assert not re.search(r'<svg[^>]* width="', html)
+    assert ".plots figure svg { min-width: 0; }" in html
 
 
 def test_it_needs_nothing_else(plain: tuple[str, Page]) -> None:

@@ -10,6 +10,7 @@ from itertools import chain
 
 import pytest
 
+from chargepoint.fleet.cluster.led_shard import AsOne, LedShard
 from chargepoint.fleet.cluster.shard import ShardReport, gone, shard_of, shared, together
 from chargepoint.fleet.cluster.worker import Errand
 from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
@@ -94,3 +95,15 @@ def test_who_is_gone_has_counted_but_is_nothing_any_more() -> None:
     assert (past.planned, past.connected, past.booted, past.rss_bytes) == (0, 0, 0, 0)
     assert (past.sent, past.transactions, past.actions["Heartbeat"].waited.count) == (3, 4, 3)
     assert past.simulators[0].lag_max_s == 0.2
+
+
+def test_a_shard_whose_end_failed_once_was_not_left_out() -> None:
+    """It ran, and what it had counted is there; left out is who was given up."""
+    ran, given_up = LedShard(0, 10), LedShard(1, 7)
+    ran.report = ShardReport(Snapshot(planned=10), accepted=10)
+    ran.over(0)
+    ran.failures, ran.done = 1, True
+    given_up.failures, given_up.done, given_up.given_up = 3, True, True
+    fleet = AsOne([ran, given_up])
+    assert fleet.accepted == 10
+    assert fleet.skipped == {"shard 1 could not run": 7}

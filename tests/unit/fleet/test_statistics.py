@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from chargepoint.fleet.measures.statistics import BROKEN, BY_CENTRAL_SYSTEM, BY_STATION, Statistics, write_csv
+from chargepoint.fleet.measures.request_table import write_csv
+from chargepoint.fleet.measures.statistics import BROKEN, BY_CENTRAL_SYSTEM, BY_STATION, Statistics
 from hal.clock import ScaledClock, SteppedClock, WallClock
 from tests.unit.fleet.observed import Observed
 from tests.unit.rpc.rig import Rig
@@ -90,6 +91,44 @@ def test_an_answer_that_breaks_its_schema_and_one_the_link_took_along() -> None:
     figures = bench.statistics.snapshot().actions["Heartbeat"]
     assert figures.errors == {"InvalidAnswer": 1, "LinkLost": 1}
     assert (figures.failed, figures.answered, figures.waited.count) == (2, 1, 1)
+
+
+def test_what_was_sent_is_answered_cut_off_or_under_way() -> None:
+    bench = Observed()
+    bench.connect()
+    bench.answers("Heartbeat", None, "InternalError", None)
+    for _ in range(2):
+        with bench.cp.turn:
+            bench.cp.boot.heartbeat()
+        bench.advance(bench.cp.message_timeout_s + 1)
+    with bench.cp.turn:
+        bench.cp.boot.heartbeat()
+    assert bench.statistics.snapshot().under_way == 1
+    bench.cp.close()  # the mains fail
+    snapshot = bench.statistics.snapshot()
+    figures = snapshot.actions["Heartbeat"]
+    assert figures.errors == {"Timeout": 1, "InternalError": 1, "Cut": 1}
+    assert (figures.answered, figures.unanswered, figures.under_way, figures.with_result) == (2, 1, 0, 0)
+    assert (figures.failed, figures.waited.count) == (3, 2)
+    overall = snapshot.overall
+    assert snapshot.sent == overall.sent == overall.with_result + overall.failed
+
+
+def test_what_the_end_cuts_off_is_no_error() -> None:
+    bench = Observed()
+    bench.connect()
+    bench.answers("Heartbeat", None)
+    with bench.cp.turn:
+        bench.cp.boot.heartbeat()
+    bench.statistics.ending = True
+    bench.cp.close()
+    snapshot = bench.statistics.snapshot()
+    assert (snapshot.failed, snapshot.under_way) == (0, 1)
+    assert snapshot.overall.sent == snapshot.overall.with_result + snapshot.under_way
+    file = io.StringIO()
+    write_csv(snapshot, file)
+    [heartbeat] = [row for row in csv.DictReader(io.StringIO(file.getvalue())) if row["Name"] == "Heartbeat"]
+    assert (heartbeat["Request Count"], heartbeat["Failure Count"]) == ("0", "0")
 
 
 def test_their_calls_and_our_refusals() -> None:

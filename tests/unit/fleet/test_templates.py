@@ -87,6 +87,28 @@ def test_a_station_of_it_reports_its_own_keys_and_hides_what_it_does_not_know(na
     rig.end()
 
 
+@pytest.mark.parametrize("name", template_names())
+def test_only_dc_outlets_know_how_full_the_battery_is(name: str) -> None:
+    config = load_template(name).config
+    rig = Rig(config).start()
+    for connector in range(1, len(config.connectors) + 1):
+        rig.do("plug_in", connector=connector)
+        if config.behaviour.free_charging_id_tag is None:
+            rig.do("swipe", id_tag="TAG", connector=connector)
+    rig.clock.advance(1800)
+    told = {
+        payload["connectorId"]
+        for payload in rig.sent("MeterValues")
+        for value in payload["meterValue"]
+        for sampled in value["sampledValue"]
+        if sampled.get("measurand") == "SoC"
+    }
+    dc = {number for number, outlet in enumerate(config.connectors, 1) if outlet.current == "dc"}
+    asked = "SoC" in config.ocpp.get("MeterValuesSampledData", "")
+    assert told == (dc if asked else set())
+    rig.end()
+
+
 def test_the_modem_s_numbers_are_told() -> None:
     boot = Rig(load_template("modem-rural").config).start().sent("BootNotification")[0]
     assert boot["iccid"] == "8988303000012345001"

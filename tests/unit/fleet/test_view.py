@@ -16,7 +16,7 @@ from chargepoint.cli.fleet_picture import Course, Picture, many, milliseconds, p
 from chargepoint.cli.fleet_steering import Steering, next_version
 from chargepoint.cli.fleet_view import FleetView
 from chargepoint.config import StationConfig
-from chargepoint.fleet.events import FleetEvent
+from chargepoint.fleet.events import FleetEvent, parse
 from chargepoint.fleet.measures.snapshot import Happened, Simulator, Snapshot
 from chargepoint.fleet.measures.statistics import Statistics
 from chargepoint.fleet.plan.plan import Group, Plan
@@ -302,6 +302,21 @@ def test_every_key_does_what_it_says() -> None:
     ]
     assert pressed(FakeFleet(), "pp") == ["hold True", "hold False"]
     assert pressed(FakeFleet(), "xyz\t7") == []
+
+
+def test_each_group_gets_its_own_next_version() -> None:
+    fleet = FakeFleet(30, firmware_version="2.1.9")
+    others = StationConfig.model_validate({"storage": None, "station": {"firmware_version": "v7"}})
+    group = Group("at work", 600, "W{n}", others)
+    fleet.plan = Plan((*fleet.plan.groups, group), 7, 50.0)
+    told = pressed(fleet, "uu")
+    assert told == [
+        "firmware 2.1.10 1/s group=g",
+        'firmware v8 10/s group="at work"',
+        "firmware 2.1.11 1/s group=g",
+        'firmware v9 10/s group="at work"',
+    ]
+    assert [parse(text).group for text in told[:2]] == ["g", "at work"]
 
 
 def test_return_gives_back_all_that_was_taken() -> None:
