@@ -48,6 +48,9 @@ class Crowd(Protocol):
     def meter_values(self) -> int:
         """How many of these were answered."""
 
+    def heartbeats(self) -> int:
+        """How many were sent."""
+
     def complaints(self) -> dict[str, Any]:
         """What should not have happened."""
 
@@ -100,6 +103,10 @@ class Ours:
         figures = self.statistics.actions.get("MeterValues")
         return 0 if figures is None else figures.answered
 
+    def heartbeats(self) -> int:
+        figures = self.statistics.actions.get("Heartbeat")
+        return 0 if figures is None else figures.sent
+
     def complaints(self) -> dict[str, Any]:
         boots = self.statistics.actions["BootNotification"]
         return {
@@ -141,6 +148,9 @@ class Plain:
     def meter_values(self) -> int:
         return sum(station.meter_values for station in self.stations)
 
+    def heartbeats(self) -> int:
+        return sum(station.heartbeats for station in self.stations)
+
     def complaints(self) -> dict[str, Any]:
         return {"errors": 0}  # the first one ends it
 
@@ -179,6 +189,7 @@ async def main(
     found: dict[str, Any] = {
         "cpu_us": (time.process_time() - cpu) / count * 1e6,
         "took_s": time.monotonic() - began,
+        "heartbeats": crowd.heartbeats() / count,
     }
     await asyncio.sleep(seconds / 4)
     cpu, began, answered = time.process_time(), time.monotonic(), crowd.meter_values()

@@ -40,7 +40,7 @@ class PlainStation:
         self.identity = identity
         self.sample_s = sample_s
         self.accepted = self.charging = False
-        self.meter_values = 0
+        self.meter_values = self.heartbeats = 0
         self._plugged = asyncio.Event()
 
     async def live(self) -> None:
@@ -71,6 +71,7 @@ class PlainStation:
         self.accepted = True
         while not await self._plugged_within(boot.interval):
             await charge_point.call(call.Heartbeat())
+            self.heartbeats += 1
         await self._charge(charge_point)
 
     async def _plugged_within(self, seconds: float) -> bool:

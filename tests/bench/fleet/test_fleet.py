@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.bench.figures import Figures
-from tests.bench.fleet.conftest import End
+from tests.bench.fleet.conftest import HEARTBEAT_S, End
 from tests.bench.processes import ROOT, run_json, started
 from tests.e2e.shell import chargepoint
 
@@ -68,6 +68,7 @@ def test_what_a_charging_station_holds(end: End, figures: Figures) -> None:
 
 
 def test_ten_thousand_boot_from_a_ramp_and_stay(heartbeats: str, figures: Figures) -> None:
+    """Heartbeats of those already there are no part of a boot: they are taken off at what they cost later."""
     found = {count: crowd("fleet", heartbeats, count, "idle", 20.0) for count in (FEW, MANY)}
     plain = crowd("plain", heartbeats, FEW, "idle", 20.0)
     for subject, one in (
@@ -77,16 +78,18 @@ def test_ten_thousand_boot_from_a_ramp_and_stay(heartbeats: str, figures: Figure
     ):
         figures.add(subject, "resident memory of the process", "MB", one["rss_bytes"] / 1e6)
         figures.add(subject, "memory a station", "KiB", one["bytes"] / 1024)
-        figures.add(subject, "CPU to boot a station", "us", one["cpu_us"])
+        figures.add(subject, "CPU of the ramp a station", "us", one["cpu_us"])
+        beats_us = one["heartbeats"] * one["us_per_station_s"] * HEARTBEAT_S
+        one["boot_us"] = figures.add(subject, "CPU to boot a station", "us", one["cpu_us"] - beats_us)
         figures.add(subject, "CPU of an idle station, heartbeat 10 s", "us/s", one["us_per_station_s"])
     few, many = found[FEW], found[MANY]
     limits = {
         "rss_bytes": MOST_RSS,
-        "cpu_us": MOST_BOOT_US,
+        "boot_us": MOST_BOOT_US,
         "us_per_station_s": MOST_IDLE_US,
     }
     missed = {name: (many[name], most) for name, most in limits.items() if many[name] > most}
-    for name in ("bytes", "cpu_us", "us_per_station_s"):
+    for name in ("bytes", "boot_us", "us_per_station_s"):
         growth = figures.add(
             f"{MANY} stations", f"{name} a station, of that with {FEW}", "", many[name] / few[name]
         )
