@@ -154,7 +154,7 @@ class FtpServer:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for sink in self._sinks:
-                if sink.get_extra_info("socket").fileno() >= 0:  # not gone by itself
+                with suppress(AttributeError):  # asyncio's own, once it is gone by itself
                     sink.transport.abort()
                 with suppress(OSError):
                     await sink.wait_closed()
