@@ -16,6 +16,7 @@ from typing import Any, cast
 import orjson
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -53,7 +54,11 @@ class Sink(asyncio.Protocol):
         for event in self.protocol.events_received():
             if isinstance(event, Request):
                 self.protocol.send_response(self.protocol.accept(event))
-            elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+            elif (
+                isinstance(event, Frame)
+                and event.opcode is Opcode.TEXT
+                and self.protocol.state is State.OPEN
+            ):
                 frame = orjson.loads(event.data)
                 if frame[0] == 2:
                     self.protocol.send_text(orjson.dumps([3, frame[1], answer(frame[2], self.heartbeat_s)]))

@@ -2,7 +2,8 @@
 
 Run as `python -m tests.bench.fleet.crowd CLIENT URL COUNT RAMP STATE SECONDS [CA]`; prints one JSON object.
 CLIENT: fleet or plain. RAMP: stations per second. STATE: idle, with the heartbeat that the central system
-asks for, or charging, with together 1,000 MeterValues per second. SECONDS: how long that is looked at.
+asks for; charging, with together 1,000 MeterValues per second; or charging:S, each of them every S seconds.
+SECONDS: how long that is looked at.
 """
 
 from __future__ import annotations
@@ -58,9 +59,11 @@ class Crowd(Protocol):
 class Ours:
     """As `chargepoint fleet run` has it: behaviour, statistics and ledger included."""
 
-    def __init__(self, url: str, count: int, ramp: float, charges: bool, ca: str | None, prefix: str) -> None:
+    def __init__(
+        self, url: str, count: int, ramp: float, sample_s: int | None, ca: str | None, prefix: str
+    ) -> None:
         csms = {"tls": {"ca": Path(ca)}} if ca else {}
-        ocpp = {"MeterValuesSampledData": MEASURANDS, "MeterValueSampleInterval": str(sample_s(count))}
+        ocpp = {"MeterValuesSampledData": MEASURANDS, "MeterValueSampleInterval": str(sample_s or 0)}
         connectors = [{"phases": 1, "cable": "tethered"}]
         config = StationConfig.model_validate(
             {"csms": csms, "ocpp": ocpp, "connectors": connectors, "storage": None}
@@ -70,7 +73,7 @@ class Ours:
             count,
             prefix + "{n:06d}",
             config,
-            behaviour=str(CHARGING) if charges else "idle",
+            behaviour=str(CHARGING) if sample_s else "idle",
             urls=(url,),
         )
         plan = Plan((group,), 1, ramp)
@@ -121,10 +124,12 @@ class Ours:
 class Plain:
     """The package alone, as many of it."""
 
-    def __init__(self, url: str, count: int, ramp: float, charges: bool, ca: str | None, prefix: str) -> None:
-        self.stations = [PlainStation(url, f"{prefix}{n:06d}", sample_s(count)) for n in range(count)]
+    def __init__(
+        self, url: str, count: int, ramp: float, sample_s: int | None, ca: str | None, prefix: str
+    ) -> None:
+        self.stations = [PlainStation(url, f"{prefix}{n:06d}", sample_s or 0) for n in range(count)]
         self.ramp = ramp
-        self.charges = charges
+        self.charges = sample_s is not None
 
     def begin(self) -> None:
         self.task = asyncio.create_task(self._start())
@@ -155,9 +160,11 @@ class Plain:
         return {"errors": 0}  # the first one ends it
 
 
-def sample_s(count: int) -> int:
-    """How often each samples its meter, so that it is `SAMPLES_PER_S` together."""
-    return max(1, count // SAMPLES_PER_S)
+def sampled_each_s(state: str, count: int) -> int | None:
+    """How often each samples its meter; None: it charges nothing."""
+    if not state.startswith("charging"):
+        return None
+    return int(state.partition(":")[2] or max(1, count // SAMPLES_PER_S))
 
 
 CROWDS: dict[str, Any] = {"fleet": Ours, "plain": Plain}
@@ -176,13 +183,13 @@ async def main(
     client: str, url: str, count: int, ramp: float, state: str, seconds: float, ca: str | None
 ) -> dict[str, Any]:
     """Fill the process and look."""
-    charges = state == "charging"
+    charges = state != "idle"
     gc.set_threshold(*COLLECTOR)
-    first = CROWDS[client](url, WARM_UP, 100.0, charges, ca, "W")
+    first = CROWDS[client](url, WARM_UP, 100.0, sampled_each_s(state, WARM_UP), ca, "W")
     first.begin()
     await ready(first, WARM_UP, charges)
     gc.collect()
-    crowd = CROWDS[client](url, count, ramp, charges, ca, "CP")
+    crowd = CROWDS[client](url, count, ramp, sampled_each_s(state, count), ca, "CP")
     before, cpu, began = resident_bytes(), time.process_time(), time.monotonic()
     crowd.begin()
     await ready(crowd, count, charges)

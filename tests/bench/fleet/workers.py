@@ -16,10 +16,13 @@ import time
 from pathlib import Path
 
 from chargepoint.fleet.cluster.cluster import ClusterFleet
+from chargepoint.fleet.plan.plan import MOMENTS_S
 from chargepoint.fleet.plan.planning import plan_of_flags
 
 SETTLES_S = 8.0
 RAMP = 1000
+BEAT_S = 1.0 + MOMENTS_S
+"""A heartbeat is due a second after the last one, and sent at the next moment."""
 
 
 def _cpu_s(pid: int) -> float:
@@ -54,7 +57,7 @@ async def measure(url: str, stations: int, workers: int, seconds: float) -> dict
     assert len(pids) == workers, pids
     began, answered, cpu_s = time.monotonic(), _answered(fleet), sum(map(_cpu_s, pids))
     await asyncio.sleep(seconds)
-    due = (time.monotonic() - began) * count
+    due = (time.monotonic() - began) * count / BEAT_S
     used, answered = sum(map(_cpu_s, pids)) - cpu_s, _answered(fleet) - answered
     fleet.stop()
     await running
