@@ -55,9 +55,7 @@ class Sink(asyncio.Protocol):
             if isinstance(event, Request):
                 self.protocol.send_response(self.protocol.accept(event))
             elif (
-                isinstance(event, Frame)
-                and event.opcode is Opcode.TEXT
-                and self.protocol.state is State.OPEN
+                isinstance(event, Frame) and event.opcode is Opcode.TEXT and self.protocol.state is State.OPEN
             ):
                 frame = orjson.loads(event.data)
                 if frame[0] == 2:

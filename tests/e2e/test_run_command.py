@@ -112,7 +112,10 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
 MISTAKES = {
     "no-websocket-url": (("--csms=http://x",), "--csms: is not a URL that can be used; write ws://"),
     "password-in-url": (("--csms=ws://u:p@x",), "must not contain a password"),
-    "unknown-vehicle": (("--vehicle=bicycle",), "--vehicle: no vehicle 'bicycle'; there are bus, city, compact"),
+    "unknown-vehicle": (
+        ("--vehicle=bicycle",),
+        "--vehicle: no vehicle 'bicycle'; there are bus, city, compact",
+    ),
     "no-connectors": (("--connectors=0",), "--connectors: must be from 1"),
     "unknown-clock": (("--clock=fast",), "'fast' is no clock: write wall, stepped, or a speed such as x60"),
     "unknown-duration": (("--for=soon",), "'soon' is no duration"),
