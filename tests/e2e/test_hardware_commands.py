@@ -26,6 +26,12 @@ def emulated(folder: Path, *arguments: str) -> Iterator[Program]:
         yield devices
 
 
+def ports(folder: Path) -> list[Path]:
+    """The links to the terminals of `emulated` devices."""
+    text = (folder / "station.yaml").read_text()
+    return sorted({Path(found) for found in re.findall(r"/\S*modbus-line-[^/\s]*/\w+", text)})
+
+
 def told(devices: Program, command: str) -> str:
     """What it answers to a command."""
     devices.say(command)
@@ -92,7 +98,14 @@ def test_watch_shows_cards_as_they_come_and_ends_at_ctrl_c(tmp_path: Path) -> No
         assert watch.end() == 0
 
 
-@pytest.mark.parametrize("device", ["phoenix:7 em340:8", "openevse", "evse-wb:3 sdm72d-m:4 sdm120:5"])
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param("phoenix:7 em340:8", marks=pytest.mark.campaign),
+        "openevse",
+        "evse-wb:3 sdm72d-m:4 sdm120:5",
+    ],
+)
 def test_every_controller_is_found_and_left_as_it_is(device: str, tmp_path: Path) -> None:
     with emulated(tmp_path, *device.split()) as devices:
         told(devices, "plug_in compact 20")
@@ -178,9 +191,13 @@ def test_what_is_printed_is_a_configuration(devices: list[str], tmp_path: Path) 
     with emulated(tmp_path, *devices):
         checked = chargepoint("config", "check", "station.yaml", cwd=tmp_path)
         assert checked.returncode == 0, checked.stdout + checked.stderr
-        probed = json.loads(chargepoint("hardware", "probe", "--json", cwd=tmp_path).stdout)
+        for _ in range(3):  # on a busy machine an answer may come too late
+            probed = json.loads(chargepoint("hardware", "probe", "--json", cwd=tmp_path).stdout)
+            problems = [one["problem"] for one in probed["devices"] if one["problem"] is not None]
+            if not problems:
+                break
+        assert problems == []
         assert devices[0].partition(":")[0] in [one["driver"] for one in probed["devices"]]
-        assert all(one["problem"] is None for one in probed["devices"])
 
 
 @pytest.mark.campaign
@@ -277,6 +294,8 @@ def test_the_doctor_examines_this_computer(tmp_path: Path) -> None:
         steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
         assert steps["configuration"]["result"] == "ok"
         assert steps["devices"] == {"name": "devices", "result": "ok", "message": "all of them answer"}
+    for port in ports(tmp_path):
+        port.unlink()  # it leads to a terminal that somebody else may have by now
     done = chargepoint("hardware", "doctor", cwd=tmp_path)
     assert done.returncode == 1
     assert re.search(r"^FAIL +ports ", done.stdout, re.MULTILINE)

@@ -106,6 +106,7 @@ def test_two_runs_with_the_embedded_central_system(tmp_path: Path) -> None:
     play(story)
 
 
+@pytest.mark.campaign
 def test_another_seed_gives_other_message_ids_and_nothing_else_differs(tmp_path: Path) -> None:
     async def story() -> None:
         first, second = [await _embedded(tmp_path / seed, seed) for seed in ("7", "8")]
@@ -159,6 +160,7 @@ def test_two_runs_with_a_central_system_in_another_process(tmp_path: Path) -> No
     play(story)
 
 
+@pytest.mark.campaign  # two runs with a script are compared in every run
 def test_two_runs_without_a_script_leave_the_same_trace(tmp_path: Path) -> None:
     """Half a day of the simulated driver, as on the command line."""
 

@@ -177,7 +177,10 @@ def test_power_cuts_at_random_moments(tmp_path: Path, batch: int) -> None:
     play(run)
 
 
-@pytest.mark.parametrize("online", [True, False], ids=["online", "offline"])
+@pytest.mark.parametrize(
+    "online",
+    [pytest.param(True, marks=pytest.mark.campaign, id="online"), pytest.param(False, id="offline")],
+)
 def test_a_power_cut_on_a_real_clock_that_the_central_system_corrects(tmp_path: Path, online: bool) -> None:
     """Moments that were right before the cut stay as they are; the new start's own time is only a guess."""
 
