@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from statistics import median
+
+from chargepoint.fleet.verdict.outcome import machine
 
 PACKAGES = ("ocpp", "websockets", "orjson", "jsonschema-rs", "uvloop")
 
@@ -47,11 +46,13 @@ class Figures:
         rows = [("subject", "quantity", "median", "spread"), *(figure.row() for figure in self.all)]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([", ".join(f"{key} {value}" for key, value in machine().items()), "", *lines])
+        return "\n".join(
+            [", ".join(f"{key} {value}" for key, value in machine(PACKAGES).items()), "", *lines]
+        )
 
     def write(self, path: Path) -> None:
         """What a program reads."""
-        document = {"machine": machine(), "figures": [asdict(figure) for figure in self.all]}
+        document = {"machine": machine(PACKAGES), "figures": [asdict(figure) for figure in self.all]}
         path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
@@ -60,23 +61,3 @@ def short(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def machine() -> dict[str, str]:
-    """Where it was measured, and with which versions."""
-    found = {"processor": f"{os.cpu_count()} x {_processor()}", "Python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -21,7 +21,7 @@ CHROMIUM = shutil.which("chromium")
 
 pytestmark = [
     pytest.mark.search,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)"),
 ]
 
 LONG = "A_word_that_nobody_breaks_" * 5

@@ -164,14 +164,14 @@ def called(entry: Entry) -> str:
     return f"{entry.station}/{entry.key} (connector {entry.connector}, {number}): {'; '.join(wrong)}"
 
 
-def machine() -> dict[str, str]:
+def machine(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Where it ran, and with which versions."""
     found = {
         "processor": f"{os.cpu_count()} x {_processor()}",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
     }
-    for name in ("chargepoint", *PACKAGES):
+    for name in ("chargepoint", *packages):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

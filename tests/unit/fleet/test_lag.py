@@ -68,7 +68,7 @@ def test_whoever_waits_for_a_core_is_one_though_its_timers_come_nearly_in_time()
     assert looked(judgement, 20 + LEAVE_AFTER).bottleneck is None
 
 
-@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="this system does not tell")
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="needs Linux with schedstats")
 def test_a_thread_without_a_core_knows_for_how_long() -> None:
     core = min(os.sched_getaffinity(0))
     busy = f"import os; os.sched_setaffinity(0, {{{core}}}); print(flush=True)\nwhile True: pass"

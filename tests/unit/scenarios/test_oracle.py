@@ -39,7 +39,7 @@ class Rig:
     def __init__(self, connectors: int = 1, phases: int = 3, rotation: Any = None, **site: Any) -> None:
         self.clock = SteppedClock(START)
         entry = SiteEntry.model_validate({**site, "rotation": rotation or {}})
-        limit = entry.limit_over_time(Path(), START, entry.limit.always)  # type: ignore[arg-type]
+        limit = entry.limit_over_time(Path(), START, entry.limit.always)  # type: ignore[arg-type]  # the entry has a limit
         self.oracle = Oracle(entry, limit, entry.load_w(Path(), START), START)
         self.evses = [SimulatedEvse(EvseInfo(phases=phases), self.clock) for _ in range(connectors)]
         for n, evse in enumerate(self.evses, 1):
