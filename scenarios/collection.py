@@ -33,9 +33,10 @@ def library_names() -> tuple[str, ...]:
 def library_file(name: str) -> Path:
     """A shipped file, a part of scenarios too; its folder may be left out. Raises `ConfigError`."""
     folder = library_folder()
+    exact = folder / f"{name}.yaml"
+    if exact.is_relative_to(folder) and ".." not in Path(name).parts and exact.is_file():
+        return exact
     every = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
-    if name in every:
-        return every[name]
     by_end = [path for full, path in every.items() if full.rpartition("/")[2] == name]
     if len(by_end) == 1:
         return by_end[0]

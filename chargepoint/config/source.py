@@ -78,7 +78,7 @@ def parse(text: str, name: str) -> Document:
     lines: dict[Place, int] = {}
     columns: dict[Place, int] = {}
     try:
-        root = YAML(pure=True).compose(text)
+        root = YAML(typ="safe", pure=True).compose(text)
         tree = {} if root is None else _Builder(name, lines, columns).build(root, ())
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
