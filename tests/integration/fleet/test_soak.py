@@ -1,4 +1,4 @@
-"""A fleet in chaos leaks nothing and loses nothing: a few hours on a stepped clock, and `make soak-fleet`.
+"""A fleet in chaos leaks nothing and loses nothing: some time on a stepped clock, and `make soak-fleet`.
 
 What the short run is good for is shown by planted mistakes, which it must find.
 """
@@ -29,14 +29,14 @@ HOUR_S = 3600.0
 
 
 def short(folder: Path, plant: Callable[[Fleet], None] = lambda fleet: None) -> list[str]:
-    """What is wrong with 20 stations in three hours."""
+    """What is wrong with 20 stations in ninety minutes."""
     soak = Soak(
         folder,
         20,
         stepped=True,
-        warm_up_s=HOUR_S,
-        lasts_s=2 * HOUR_S,
-        look_every_s=HOUR_S / 10,
+        warm_up_s=HOUR_S / 2,
+        lasts_s=HOUR_S,
+        look_every_s=HOUR_S / 12,
         rude_every_s=0.1,
         offences="drop,refuse",  # what takes real time would make the clock go on without an answer
         polite_s=600.0,
@@ -45,7 +45,7 @@ def short(folder: Path, plant: Callable[[Fleet], None] = lambda fleet: None) -> 
     return asyncio.run(soak.run()).problems(memory=False)
 
 
-def test_three_hours_of_chaos_leave_nothing_behind(tmp_path: Path) -> None:
+def test_ninety_minutes_of_chaos_leave_nothing_behind(tmp_path: Path) -> None:
     assert short(tmp_path) == []
 
 
