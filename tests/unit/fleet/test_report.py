@@ -16,7 +16,7 @@ from chargepoint.fleet.verdict.verdict import judge
 from tests.unit.fleet.outcomes import doubtful, entry, figures, ledger_of, outcome, snapshot
 from tests.unit.page import Page
 
-pytestmark = pytest.mark.search  # the plots take seconds
+pytestmark = [pytest.mark.search, pytest.mark.xdist_group("fleet-report")]  # the plots take seconds
 
 ATTACK = "<script>alert('x')</script>"
 
