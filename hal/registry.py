@@ -217,13 +217,11 @@ _METERS_OF_SIMULATED = ("simulated",)
 
 
 def _driver(part: str, settings: Settings, known: Collection[str]) -> str:
-    names = ", ".join(sorted(known))
-    if "driver" not in settings:
-        raise ValueError(f"{part}: driver: missing; there are {names}")
-    driver = settings["driver"]
-    if not isinstance(driver, str) or driver not in known:
-        raise ValueError(f"{part}: driver: no {part} driver {driver!r} here; there are {names}")
-    return driver
+    driver = settings.get("driver")
+    if isinstance(driver, str) and driver in known:
+        return driver
+    found = f"no {part} driver {driver!r} here" if "driver" in settings else "missing"
+    raise ValueError(f"{part}: driver: {found}; there are {', '.join(sorted(known))}")
 
 
 def _refuse_others(part: str, settings: Settings) -> None:

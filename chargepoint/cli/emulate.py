@@ -15,7 +15,7 @@ import click
 
 from chargepoint.cli.words import UNREAD, Printer
 from chargepoint.control import answer, read_command, refusal
-from chargepoint.csms.lines import ends_by_itself, lines
+from chargepoint.csms.lines import MAX_LINE_BYTES, TOO_LONG, ends_by_itself, lines
 from hal.clock import WallClock
 from hal.emulators.stand import CONTROLLERS, Device, Refused, Stand, parse_device
 
@@ -147,7 +147,9 @@ async def _obey(stand: Stand, commands: AsyncIterator[bytes], printer: Printer, 
     async for line in commands:
         if not line.strip():
             continue
-        if line.lstrip().startswith(b"{"):
+        if len(line) > MAX_LINE_BYTES:
+            printer(f"no: {TOO_LONG}")
+        elif line.lstrip().startswith(b"{"):
             printer(json.dumps(await _json(stand, line, ended)))
         else:
             printer(await _words(stand, line.decode(errors="replace").split(), ended))

@@ -94,6 +94,7 @@ def command() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 found wanting, 2 wrongly asked, 130 interrupted.
 
+    `chargepoint run` has one more, 3: it ended, and real hardware may still give current.
     `arguments` default to those of the process. A command's own integer result is its exit code.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -20,6 +20,11 @@ class ClockChoice:
     kind: str
     factor: float = 1.0
 
+    def check(self, start: float | None) -> None:
+        """Raise `click.UsageError` for a --start that this clock cannot have."""
+        if start is not None and self.kind == "wall":
+            raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
+
 
 class ClockType(click.ParamType[ClockChoice]):
     """wall, xN or stepped."""
@@ -84,6 +89,17 @@ class MomentType(click.ParamType[float]):
 
 
 CLOCK, DURATION, ENDPOINT, MOMENT = ClockType(), DurationType(), EndpointType(), MomentType()
+
+start_option = click.option(
+    "--start", type=MOMENT, metavar="TIME", help="When a sped-up or stepped clock begins."
+)
+linger_option = click.option(
+    "--linger",
+    "linger_s",
+    type=DURATION,
+    metavar="DURATION",
+    help="Real time a stepped clock waits after a frame before it jumps [20ms; embedded: 0].",
+)
 
 
 def unwritable(path: Path) -> str | None:

@@ -21,10 +21,10 @@ from chargepoint.cli.control import (
     token_for,
     token_options,
 )
-from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
-from chargepoint.cli.running import Running, catch_signals, default_vehicle, run_async, say
+from chargepoint.cli.options import CLOCK, DURATION, ClockChoice, linger_option, start_option
+from chargepoint.cli.running import NOT_SAFE, Running, catch_signals, default_vehicle, run_async, say
 from chargepoint.cli.visitor import Visitor
-from chargepoint.cli.words import UNREAD, Patience, Printer, Words
+from chargepoint.cli.words import UNREAD, Patience, Printer, Words, not_safe
 from chargepoint.config import StationConfig, load
 from chargepoint.control.events import event_line
 from chargepoint.control.stdio import StdioControl
@@ -80,17 +80,11 @@ Examples:
     help="Station time: real, sped up such as x60, or jumping from event to event.",
 )
 @click.option("--seed", type=int, metavar="N", help="Makes every random choice repeatable.")
-@click.option("--start", type=MOMENT, metavar="TIME", help="When a sped-up or stepped clock begins.")
+@start_option
 @click.option(
     "--for", "duration_s", type=DURATION, metavar="DURATION", help="End after that much station time."
 )
-@click.option(
-    "--linger",
-    "linger_s",
-    type=DURATION,
-    metavar="DURATION",
-    help="Real time a stepped clock waits after a frame before it jumps [20ms; embedded: 0].",
-)
+@linger_option
 @click.option(
     "--trace", type=click.Path(path_type=Path), metavar="FILE", help="Record every frame and event."
 )
@@ -123,10 +117,11 @@ def run(
 
     Without --csms an embedded central system is started, and a simulated driver charges there. At Ctrl-C
     or SIGTERM the station ends in good order: contactors open, transactions end and are delivered or kept;
-    a second signal ends it at once. Exit code 0; 2 if it could not begin; 1 if nobody reads what it prints.
+    a second signal ends it at once. Exit code 0; 3 if real hardware could not be reached at the end and may
+    still give current (chargepoint hardware safe-off); 2 if it could not begin; 1 if nobody reads what it
+    prints; 130 after a second signal.
     """
-    if start is not None and clock.kind == "wall":
-        raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
+    clock.check(start)
     if clock.kind == "stepped" and control is None and duration_s is None:
         raise click.UsageError("--clock stepped needs --for DURATION, or --control to advance it")
     config = StationConfig() if config_file is None else load(config_file)
@@ -201,8 +196,12 @@ async def _controlled(
     if visitor is not None:
         visitor.stop()
     await running.close()
+    live = running.live()
+    if live:
+        tell("error", {"message": not_safe(live)})
+        say(not_safe(live))
     await control.close()
-    return 0
+    return NOT_SAFE if live else 0
 
 
 async def _watched(
@@ -234,9 +233,10 @@ async def _watched(
     patience.stop()
     await running.close()
     running_still = sum(c.transaction is not None for c in station.charge_point.connectors.all)
-    words.goodbye(
-        station.charge_point.outbox.queued, config.storage is not None, running.live(), running_still
-    )
+    live = running.live()
+    words.goodbye(station.charge_point.outbox.queued, config.storage is not None, live, running_still)
+    if live:
+        return NOT_SAFE
     return UNREAD if printer.broken else 0
 
 

@@ -34,6 +34,8 @@ LINGER_S = 0.02
 SAME_SIGNAL_S = 0.1
 HARDWARE_WITHIN_S = 5.0
 INTERRUPTED = 130  # 128 + SIGINT
+NOT_SAFE = 3
+"""Exit code of an end at which real hardware could not be reached: a connector may still give current."""
 
 
 def run_async(work: Coroutine[Any, Any, int]) -> int:

@@ -32,6 +32,8 @@ User={user}
 ExecStart={program} run --config {config} --storage %S/chargepoint
 # After every end, a crash and SIGKILL too: whatever the program left behind, the contactors open.
 ExecStopPost={program} hardware safe-off --config {config}
+# 3: at its end a controller could not be reached. safe-off tries again, and says whether this is a failure.
+SuccessExitStatus=3
 # Fed only by rounds with the hardware that succeeded.
 WatchdogSec=10
 Restart=always
@@ -101,9 +103,12 @@ def served(text: str) -> Served | None:
     return Served(user[1].strip() if user is not None else "root", given["--config"], given.get("--storage"))
 
 
+_NOT_SAFE = "not safe"
 _RESULTS = {
     "watchdog": "its hardware stopped answering, or it hung: systemd ended it (chargepoint hardware probe)",
     "exit-code": "it ended by itself with code {ExecMainStatus}: see journalctl -u chargepoint",
+    _NOT_SAFE: "a controller could not be reached at its end, and may still give current: "
+    "chargepoint hardware safe-off",
     "signal": "it was killed by signal {ExecMainStatus}",
     "core-dump": "it crashed by signal {ExecMainStatus}",
     "oom-kill": "the computer ran out of memory",
@@ -134,6 +139,11 @@ def explained(shown: Mapping[str, str]) -> tuple[bool, list[str]]:
     else:
         lines.append("It does not run: sudo systemctl start chargepoint")
     result = shown.get("Result", "success")
+    if result == "exit-code" and shown.get("ExecMainStatus") in (
+        "0",
+        "3",
+    ):  # what failed is safe-off, after it
+        result = _NOT_SAFE
     if result != "success" and state != "active":
         lines.append("The last end: " + _RESULTS.get(result, result).format_map(shown) + ".")
     if (restarts := shown.get("NRestarts", "0")) != "0":

@@ -108,10 +108,15 @@ class Words:
         if running:
             rest += f"; {_counted(running, 'transaction')} still running, {fate}"
         if live:
-            named = " and ".join(f"connector {number}" for number in live)
-            rest += f"; {named} MAY STILL GIVE CURRENT: chargepoint hardware safe-off"
+            rest += f"; {not_safe(live)}"
         well = "" if live else " in good order"
         self._print(f"ended{well} after {_counted(self._transactions, 'transaction')}{rest}")
+
+
+def not_safe(live: Sequence[int]) -> str:
+    """Of the connectors in `live` nobody knows whether they are open, and what to do about it."""
+    named = " and ".join(f"connector {number}" for number in live)
+    return f"{named} MAY STILL GIVE CURRENT: chargepoint hardware safe-off"
 
 
 class Patience:

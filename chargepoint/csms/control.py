@@ -10,6 +10,7 @@ from chargepoint.csms.back_office import Station
 from chargepoint.csms.calls import CallFailed, NotConnected
 from chargepoint.csms.central_system import CentralSystem
 from chargepoint.csms.events import read_json, result_without_secrets, text_without_secrets, timestamp
+from chargepoint.csms.lines import MAX_LINE_BYTES, TOO_LONG
 
 Write = Callable[[dict[str, Any]], None]
 """Takes each reply and event; what cannot be written is the writer's business."""
@@ -162,6 +163,8 @@ class Control:
 
 
 def _parsed(line: str | bytes) -> dict[str, Any]:
+    if len(line) > MAX_LINE_BYTES:
+        raise CommandError("bad_json", TOO_LONG)
     try:
         command = read_json(line)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError

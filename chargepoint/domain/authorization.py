@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from heapq import nsmallest
 from typing import Literal, Protocol
 
 from chargepoint.domain.ports import Document, Store
@@ -183,11 +184,12 @@ class AuthorizationCache:
         now = self._utc()
 
         def value(entry: tuple[str, Document]) -> tuple[bool, float]:
-            valid = IdTagInfo.from_document(entry[1]).at(now).status == ACCEPTED
-            return valid, entry[1]["learnt_at"]
+            document = entry[1]
+            expiry_at = document.get("expiry_at")
+            valid = document["status"] == ACCEPTED and (expiry_at is None or now < expiry_at)
+            return valid, document["learnt_at"]
 
-        entries.sort(key=value)
-        for key, _ in entries[:surplus]:
+        for key, _ in nsmallest(surplus, entries, key=value):
             self._store.delete(KIND, key)
 
 

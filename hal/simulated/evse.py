@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hal.api import (
     AC_MINIMUM_A,
@@ -31,28 +32,14 @@ from hal.api import (
 )
 from hal.simulated.course import Course
 from hal.simulated.meter import AMBIENT_C, Flow, ac_flow, body_c, dc_flow
-from hal.simulated.plugged import TICK_S, PluggedVehicle
-from hal.simulated.trouble import (
-    FROZEN,
-    NO_DIODE,
-    NO_METER,
-    NOT_CLOSING,
-    SILENT,
-    VENTILATION,
-    WELDED,
-    ContactorTrouble,
-    MeterTrouble,
-    Trouble,
-    VehicleTrouble,
-)
+from hal.simulated.plugged import PluggedVehicle
 from hal.simulated.vehicle import Vehicle
+
+if TYPE_CHECKING:
+    from hal.simulated.trouble.whole import Trouble
 
 LOCK_FAULT = Fault(FaultKind.LOCK, info="lock actuator does not move")
 """What a broken lock reports when it should move."""
-
-_READ_BACK_S = 1.0  # a controller that started anew, or whose watchdog struck, is soon told again
-_BETWEEN_CHANGES_S = 5.0  # of a pilot's signal, whoever turned it
-_REBOOT_S = 3.0
 
 _HOLDING_VOLTAGE = 0.6  # of nominal: below it the contactor drops out and the controller stops
 
@@ -123,14 +110,14 @@ class SimulatedEvse:
     def pilot(self) -> PilotState:
         if self._shut or self._supply_v < _HOLDING_VOLTAGE * self._info.nominal_voltage_v:  # not powered
             return PilotState.E
-        if self._trouble is not None and self._trouble.down_until is not None:
+        trouble = self._trouble
+        if trouble is not None and trouble.controller.down:
             return PilotState.E
         if self._car is None:
             return PilotState.A
-        strange = None if self._trouble is None else self._trouble.vehicle
-        if self._car.asks:
-            return PilotState.D if strange == "ventilation" else PilotState.C
-        return PilotState.C if strange == "eager" else PilotState.B
+        if trouble is not None:
+            return trouble.vehicle.pilot(self._car.asks)
+        return PilotState.C if self._car.asks else PilotState.B
 
     @property
     def plugged(self) -> bool:
@@ -150,15 +137,8 @@ class SimulatedEvse:
 
     def permit(self, limit: Limit) -> None:
         offer = self._possible(limit)
-        if (trouble := self._trouble) is not None:
-            trouble.permitted = limit
-            if trouble.silent_since is not None or trouble.down_until is not None:
-                return
-            if trouble.corrected_at is not None and not offer.zero:  # it is told when it is read back next
-                return
-            if trouble.deaf and not (offer.zero or self._offer.zero):
-                return
-            trouble.corrected_at = None
+        if self._trouble is not None and not self._trouble.controller.hears(limit, offer, self._offer):
+            return
         if offer != self._offer:
             with self._changing():
                 self._offer = offer
@@ -182,7 +162,7 @@ class SimulatedEvse:
         reading = self._measure()
         if self._trouble is None:
             return reading
-        return self._trouble.shown(reading)
+        return self._trouble.meter.shown(reading)
 
     def _measure(self) -> MeterReading:
         car, info = self._car, self._info
@@ -223,6 +203,11 @@ class SimulatedEvse:
     def soc_percent(self) -> float | None:
         """The vehicle's state of charge now; None without one."""
         return self._measure().soc_percent
+
+    @property
+    def now(self) -> float:
+        """The moment on its clock."""
+        return self._clock.now()
 
     @property
     def register_wh(self) -> float:
@@ -269,7 +254,8 @@ class SimulatedEvse:
         with self._changing():
             self._car = None
             self._cable = self._locked
-            self._forget(VENTILATION, NO_DIODE)
+            if self._trouble is not None:
+                self._forget(*self._trouble.vehicle.LEAVES_WITH_IT)
 
     def adjust(
         self,
@@ -320,105 +306,17 @@ class SimulatedEvse:
             if not broken:
                 self._faults = tuple(fault for fault in self._faults if fault != LOCK_FAULT)
 
-    def break_meter(self, how: MeterTrouble | None) -> None:
-        """The meter tells nothing, or something wrong; None: repaired.
-
-        After a minute the station takes note of one that is silent, shows no number or stands still.
-        """
+    @contextmanager
+    def troubled(self) -> Iterator[Trouble]:
+        """Break or mend something: change what it yields; a `Troublemaker` has the words for it."""
         with self._changing():
-            trouble = self._troubled(NO_METER, FROZEN)
-            trouble.meter, trouble.meter_since = how, self._clock.now()
-            trouble.frozen_wh = self._measure().energy_wh
+            if self._trouble is None:
+                from hal.simulated.trouble.whole import Trouble  # most stations never need it
 
-    def break_contactor(self, how: ContactorTrouble | None) -> None:
-        """What is wrong with the contactor; None: repaired.
-
-        `bounces`: its contacts chatter for 0.1 s when they close. `unseen`: it works, but its mirror contact
-        never tells that it is closed.
-        """
-        with self._changing():
-            self._troubled(WELDED, NOT_CLOSING).contactor = how
-
-    def break_controller(self, deaf: bool) -> None:
-        """Deaf, it keeps its current until it is switched off; later it does what it did not hear."""
-        with self._changing():
-            trouble = self._troubled()
-            trouble.deaf = deaf
-            self._obey(trouble)
-
-    def silence_controller(self, silent: bool) -> None:
-        """Silent, it keeps its current and does not even hear a stop; after 10 s that is a fault."""
-        with self._changing():
-            trouble = self._troubled(SILENT)
-            trouble.silent_since = self._clock.now() if silent else None
-            self._obey(trouble)
-
-    def turn(self, current_a: float) -> None:
-        """Somebody turns the controller's current at the device; 5 s later it is what was permitted again."""
-        with self._changing():
-            self._offers_by_itself(self._troubled(), current_a, _BETWEEN_CHANGES_S)
-
-    def starve_watchdog(self) -> None:
-        """The controller was not spoken to in time: it stops, and is told anew a second later."""
-        with self._changing():
-            self._offers_by_itself(self._troubled(), 0.0, _READ_BACK_S)
-
-    def reboot_controller(self, current_a: float) -> None:
-        """It starts anew, without a signal for 3 s, and offers its own `current_a` until told better."""
-        with self._changing():
-            trouble = self._troubled()
-            trouble.down_until = self._clock.now() + _REBOOT_S
-            trouble.wakes_with = Limit(current_a)
-
-    def limit_cable(self, current_a: float | None) -> None:
-        """The cable in the socket carries so much at most; None: as much as the connector."""
-        with self._changing():
-            trouble = self._troubled()
-            trouble.cable_a = current_a
-            self._obey(trouble)
-
-    def _obey(self, trouble: Trouble) -> None:
-        """Offer what is permitted, if the controller knows."""
-        if not trouble.deaf and trouble.silent_since is None and trouble.down_until is None:
-            self._offer, trouble.corrected_at = self._possible(trouble.permitted), None
-
-    def _offers_by_itself(self, trouble: Trouble, current_a: float, for_s: float) -> None:
-        self._offer = self._possible(Limit(current_a))
-        trouble.corrected_at = self._clock.now() + for_s
-
-    def misbehave(
-        self, *, excess_a: float | None = None, ignores_stop: bool | None = None, shunned: bool | None = None
-    ) -> None:
-        """What vehicles here do wrong from now on; None leaves it as it is.
-
-        `excess_a`: they draw so much more than offered, as far as they can. `ignores_stop`: they go on
-        without an offer until the contactor opens under load. `shunned`: they do not ask for energy, and do
-        so at once when that is over.
-        """
-        with self._changing():
-            trouble = self._troubled()
-            trouble.excess_a = trouble.excess_a if excess_a is None else excess_a
-            trouble.ignores_stop = trouble.ignores_stop if ignores_stop is None else ignores_stop
-            if trouble.shunned and shunned is False and self._car is not None and not self._car.asks:
-                self._car.reacts_at = self._clock.now()
-            trouble.shunned = trouble.shunned if shunned is None else shunned
-
-    def break_vehicle(self, how: VehicleTrouble | None) -> None:
-        """What is wrong with vehicles here; None: nothing.
-
-        `ventilation`: they ask for it, `no_diode`: theirs is missing; the contactor closes for neither, and
-        the fault stays until they leave. `sleeps`: they do not ask until they are woken, 34 s after an offer.
-        `eager`: they ask without an offer, and get nothing.
-        """
-        with self._changing():
-            self._troubled(VENTILATION, NO_DIODE).vehicle = how
-
-    def _troubled(self, *about: Fault) -> Trouble:
-        """What is wrong here, with nothing noticed yet of what is changed."""
-        if self._trouble is None:
-            self._trouble = Trouble(self._offer)
-        self._forget(*about)
-        return self._trouble
+                self._trouble = Trouble(self._offer)
+            yield self._trouble
+            self._forget(*self._trouble.cured)
+            self._trouble.cured = ()
 
     def _forget(self, *about: Fault) -> None:
         self._faults = tuple(fault for fault in self._faults if fault not in about)
@@ -471,8 +369,10 @@ class SimulatedEvse:
         """Account for the time up to now, let facts change, draw the consequences and report them."""
         before = self._visible()
         self._account()
-        yield
-        self._carry_on()
+        try:
+            yield
+        finally:  # a change that was refused changes nothing, but time has been accounted for
+            self._carry_on()
         if self.observer is not None:
             self.observer()
         if self.listener is not None and self._visible() != before:
@@ -498,20 +398,24 @@ class SimulatedEvse:
             self._timer = None
         self._closed = False
         due = None
-        if self._trouble is not None:
-            self._come_round(self._trouble)
+        trouble = self._trouble
+        if trouble is not None and (own := trouble.controller.offers(self._since)) is not None:
+            self._offer = self._possible(own)
         if car is not None:
-            down = self._trouble is not None and self._trouble.down_until is not None
+            down = trouble is not None and trouble.controller.down
             blocked = down or not self._powered or any(fault.blocking for fault in self._faults)
             offer = NOTHING if blocked else self._offer
-            if self._trouble is not None and not blocked:
-                offer = self._trouble.felt(offer, car.asks, self._since)
+            if trouble is not None and trouble.vehicle.roused and not car.asks:
+                car.reacts_at = self._since
+            if trouble is not None and not blocked:
+                offer = trouble.vehicle.felt(offer, car.asks, self._since)
             car.react(offer, self._info, self._since)
             car.begin_charge(self._info, self._supply_v)
             self._closed = car.asks
             due = car.acts_at(self._since)
-        if self._trouble is not None:
-            due = self._follow_trouble(self._trouble, due)
+        if trouble is not None:
+            trouble.vehicle.roused = False
+            due = self._follow_trouble(trouble, due)
         if due is not None:
             self._timer = self._clock.call_at(due, self._on_timer)
 
@@ -519,29 +423,18 @@ class SimulatedEvse:
         """Let what is broken have its way; returns when something happens next by itself."""
         car, now, told_closed = self._car, self._since, self._closed
         signal = car is not None and (car.asks or car.reacts_at is not None)
-        refused = trouble.untouchable
-        if refused is not None and signal and (told_closed or refused is NO_DIODE):
+        if (refused := trouble.vehicle.refused(signal, told_closed)) is not None:
             self._add_fault(refused)
             told_closed = False
-        self._closed = trouble.contacts(told_closed, now)
+        flows = trouble.contactor.contacts(told_closed, now)
+        self._closed = trouble.contactor.mirrored(flows)
         for fault in trouble.faults(told_closed, 0.0 if car is None else car.power_w, now):
             self._add_fault(fault)
-        flows = self._closed or (told_closed and trouble.contactor == "unseen")
         if car is not None and car.asks and not flows:
             car.charge, car.power_w = None, 0.0
         if signal and any(fault.blocking for fault in self._faults):
             return now  # once more, with the offer withdrawn
         return min((at for at in (due, trouble.acts_at(now)) if at is not None), default=None)
-
-    def _come_round(self, trouble: Trouble) -> None:
-        """A controller that started anew is up; one that offers something of its own is told better."""
-        soon = self._since + TICK_S
-        if trouble.down_until is not None and soon >= trouble.down_until:
-            trouble.down_until = None
-            self._offers_by_itself(trouble, trouble.wakes_with.current_a, _READ_BACK_S)
-        elif trouble.corrected_at is not None and soon >= trouble.corrected_at:
-            trouble.corrected_at = None
-            self._obey(trouble)
 
     def _on_timer(self) -> None:
         with self._changing():

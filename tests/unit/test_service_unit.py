@@ -20,6 +20,7 @@ PROMISES = (
     "RestartSec=2",
     "TimeoutStopSec=30",
     "KillMode=mixed",
+    "SuccessExitStatus=3",
     "StateDirectory=chargepoint",
     "NoNewPrivileges=yes",
 )
@@ -95,6 +96,10 @@ RUNNING = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running"
          "hardware stopped answering"),
         ({"ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "ExecMainStatus": "2"}, False,
          "code 2"),
+        ({"ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "ExecMainStatus": "3"}, False,
+         "may still give current: chargepoint hardware safe-off"),
+        ({"ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "ExecMainStatus": "0"}, False,
+         "may still give current: chargepoint hardware safe-off"),
         ({"ActiveState": "inactive", "SubState": "dead"}, False, "sudo systemctl start chargepoint"),
         ({"UnitFileState": "disabled"}, True, "sudo systemctl enable chargepoint"),
     ],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import tracemalloc
 from collections.abc import AsyncIterator
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from chargepoint.csms import CentralSystem
 from chargepoint.csms.control import Control
-from chargepoint.csms.lines import ends_by_itself, lines
+from chargepoint.csms.lines import MAX_LINE_BYTES, ends_by_itself, lines
 
 AUTHORIZE = '[2,"1","Authorize",{"idTag":"TAG"}]'
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 100, "timestamp": "2026-01-01T12:00:00Z"}
@@ -186,6 +188,49 @@ def test_lines_come_whole_however_they_are_written() -> None:
             os.close(reader)
 
     assert asyncio.run(run()) == [b"one", b"two", b"", b"last"]
+
+
+@pytest.mark.parametrize("length", [MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 10 * MAX_LINE_BYTES])
+def test_of_a_line_that_is_too_long_only_the_beginning_is_kept_and_the_next_one_is_whole(length: int) -> None:
+    async def run() -> list[bytes]:
+        return [line async for line in lines(file.fileno())]
+
+    with TemporaryFile() as file:
+        file.truncate(length)
+        file.seek(length)
+        file.write(b"\nnext\n")
+        file.seek(0)
+        tracemalloc.start()
+        endless, following = asyncio.run(run())
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(endless) == min(length, MAX_LINE_BYTES + 1)
+    assert following == b"next"
+    assert most_bytes < 8 * MAX_LINE_BYTES  # the beginning, its copy, and a buffer that grew
+
+
+def test_a_command_that_is_too_long_is_refused_and_the_next_one_works() -> None:
+    refused, done = replies(b"{" + b" " * MAX_LINE_BYTES, {"cmd": "stations"})
+    assert (refused["error"], str(MAX_LINE_BYTES) in refused["message"]) == ("bad_json", True)
+    assert done == {"ok": True, "stations": []}
+
+
+def test_no_more_is_read_than_is_taken() -> None:
+    """Otherwise `yes | chargepoint csms` would fill the memory."""
+    a_few_chunks = 5 << 16
+
+    async def run() -> None:
+        with TemporaryFile() as file:
+            file.write(b"line\n" * (10 * a_few_chunks // 5))
+            file.seek(0)
+            coming = lines(file.fileno())
+            assert await anext(coming) == b"line"
+            for _ in range(20):  # time enough for somebody who reads all there is
+                assert os.lseek(file.fileno(), 0, os.SEEK_CUR) <= a_few_chunks
+                await asyncio.sleep(0.01)
+            assert len([line async for line in coming]) == 2 * a_few_chunks - 1
+
+    asyncio.run(run())
 
 
 def test_input_that_cannot_be_read_has_ended() -> None:

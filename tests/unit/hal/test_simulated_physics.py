@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hal.api import NOTHING, EvseInfo, Limit, MeterReading
@@ -85,7 +85,7 @@ def stepped_dc(car: Vehicle, soc: float, seconds: float, limit: Limit) -> tuple[
         climbed_w = climb_w_s * (step + 0.5) * STEP_S
         power_w = min(climbed_w, accepted_w(car, soc), limit.current_a * pack_v, limit.power_w)
         energy_ws += power_w * step_s
-        soc += power_w * 0.96 * step_s / (36.0 * car.battery_wh)
+        soc += power_w * car.dc_efficiency * step_s / (36.0 * car.battery_wh)
     return energy_ws / 3600.0, soc
 
 
@@ -140,6 +140,7 @@ def test_ac_register_and_charge_are_those_of_small_steps(
     st.floats(-20.0, 55.0),
     st.floats(60.0, 3600.0),
 )
+@example("bus", 0.0, 34.0, 20_000.0, 0.0, 3600.0)  # an efficiency of its own
 def test_dc_register_and_charge_are_those_of_small_steps(
     kind: str, soc: float, limit_a: float, limit_w: float, temperature_c: float, seconds: float
 ) -> None:
