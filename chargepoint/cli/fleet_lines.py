@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.measures.trouble import Trouble
 
 LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 5.0
@@ -21,8 +22,8 @@ class Troubled(Protocol):
     def ramp_behind_s(self) -> float:
         """How late the ramp is because the central system takes its time."""
 
-    def troubles(self) -> list[str]:
-        """Why stations cannot connect now, a line each."""
+    def troubles(self) -> list[Trouble]:
+        """Why stations cannot connect now, the most frequent kind first."""
 
 
 class Lines:
@@ -46,12 +47,12 @@ class Lines:
         self._next_s = snapshot.at_s + min(self._every_s, max(LOOK_EVERY_S, snapshot.at_s) - 0.1)
         self._write(progress(snapshot, self._fleet.ramp_behind_s))
         told, self._troubles = self._troubles, {}
-        for line in self._fleet.troubles():
-            count, kind = int(line.partition(" ")[0]), line.partition("(")[2]
-            news = kind not in told or count >= TOLD_AGAIN * told[kind]
-            self._troubles[kind] = count if news else told[kind]
+        for trouble in self._fleet.troubles():
+            before = told.get(trouble.kind, 0)
+            news = trouble.count >= TOLD_AGAIN * before
+            self._troubles[trouble.kind] = trouble.count if news else before
             if news:
-                self._write(line)
+                self._write(str(trouble))
 
 
 def progress(snapshot: Snapshot, behind_s: float = 0.0) -> str:

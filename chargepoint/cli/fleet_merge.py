@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from chargepoint.cli.fleet_outputs import CriterionType, Outputs
+from chargepoint.cli.fleet_outputs import Outputs, fail_if_option, junit_option, report_option
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.verdict.criterion import Criterion
 from chargepoint.fleet.verdict.merging import merged
@@ -16,25 +16,11 @@ from chargepoint.fleet.verdict.merging import merged
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--fail-if",
-    "criteria",
-    type=CriterionType(),
-    multiple=True,
-    metavar="CRITERION",
-    help="Exit code 1 if so, e.g. 'p95(StartTransaction) > 2s'; may be repeated.",
-)
-@click.option(
-    "--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML."
-)
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write an HTML report with plots over time.",
-)
+@fail_if_option
+@junit_option
+@report_option
 def fleet_merge(
-    files: tuple[Path, ...], criteria: tuple[Criterion, ...], junit_file: Path | None, report: Path | None
+    files: tuple[Path, ...], criteria: tuple[Criterion, ...], junit: Path | None, report: Path | None
 ) -> int:
     """Judge the shards of one fleet together, and draw them as one.
 
@@ -42,7 +28,7 @@ def fleet_merge(
     is so, a shard is missing, no station was ever accepted or some could not be made; 2 if a file is not one
     of these, or they are not different shards of one fleet.
     """
-    outputs = Outputs(criteria, junit=junit_file, report=report)
+    outputs = Outputs(criteria, junit=junit, report=report)
     outputs.check()
     twice = [f"{path}: named {count} times" for path, count in Counter(files).items() if count > 1]
     if twice:

@@ -125,15 +125,21 @@ def _why(ledger: Ledger) -> str:
     return f" ({told})" if told else ""
 
 
+def stations(count: int) -> str:
+    """So many, in words."""
+    return f"{count} station{'' if count == 1 else 's'}"
+
+
 _HEADS = ("sent", "p50", "p95", "p99", "max")
 
 
 def summary(outcome: Outcome) -> list[str]:
     """What became of it, for a person."""
     snapshot, totals = outcome.snapshot, outcome.ledger.totals()
+    since = ", with those taken away since" if outcome.accepted > snapshot.planned else ""
     lines = [
-        f"{snapshot.planned} stations planned, {snapshot.started} started, {outcome.accepted} "
-        "accepted by the central system.",
+        f"{stations(snapshot.planned)} planned, {snapshot.started} started, {outcome.accepted} "
+        f"accepted by the central system{since}.",
         f"{totals.made} transactions: {totals.delivered} ended and acknowledged, {totals.missing} not "
         f"(wholly) acknowledged{_why(outcome.ledger)}, {totals.doubled} doubled"
         + (f", {totals.lost_with_worker} lost with a worker." if totals.lost_with_worker else "."),
@@ -161,26 +167,30 @@ def summary(outcome: Outcome) -> list[str]:
     return lines
 
 
+_PATH = click.Path(path_type=Path)
+
+fail_if_option = click.option(
+    "--fail-if",
+    "criteria",
+    type=CriterionType(),
+    multiple=True,
+    metavar="CRITERION",
+    help="Exit code 1 if so, e.g. 'p95(StartTransaction) > 2s'; may be repeated.",
+)
+junit_option = click.option("--junit", type=_PATH, metavar="FILE", help="Write the verdict as JUnit XML.")
+json_option = click.option(
+    "--json", type=_PATH, metavar="FILE", help="Write all figures and the verdict as JSON."
+)
+csv_option = click.option(
+    "--csv", type=_PATH, metavar="FOLDER", help=f"Write {REQUESTS} (as Locust does) and {LEDGER}."
+)
+report_option = click.option(
+    "--report", type=_PATH, metavar="FILE", help="Write an HTML report with plots over time."
+)
+
+
 def output_options(command: Command) -> Command:
     """The flags, whose values `Outputs` takes in the order of its fields."""
-    file = click.Path(path_type=Path)
-    for option in (
-        click.option(
-            "--report", type=file, metavar="FILE", help="Write an HTML report with plots over time."
-        ),
-        click.option(
-            "--csv", type=file, metavar="FOLDER", help=f"Write {REQUESTS} (as Locust does) and {LEDGER}."
-        ),
-        click.option("--json", type=file, metavar="FILE", help="Write all figures and the verdict as JSON."),
-        click.option("--junit", type=file, metavar="FILE", help="Write the verdict as JUnit XML."),
-        click.option(
-            "--fail-if",
-            "criteria",
-            type=CriterionType(),
-            multiple=True,
-            metavar="CRITERION",
-            help="Exit code 1 if so, e.g. 'p95(StartTransaction) > 2s'; may be repeated.",
-        ),
-    ):
+    for option in (report_option, csv_option, json_option, junit_option, fail_if_option):
         command = option(command)
     return command

@@ -150,7 +150,9 @@ class Picture:
             spent_s = sum(simulator.bottleneck_s for simulator in now.simulators)
             words = f"The simulator keeps up now; for {span(spent_s)} it did not: {MARK} is in part its own."
             return [Text(words, DOUBT)]
-        late_s = max((simulator.lag_max_s for simulator in now.simulators), default=0.0)
+        if not now.simulators:
+            return [Text("The processes of the fleet are being started.", QUIET)]
+        late_s = max(simulator.lag_max_s for simulator in now.simulators)
         if not late_s and now.at_s > UNMEASURED_AFTER_S:
             return [Text("No lateness of the simulator is measured: a stepped clock has none.", QUIET)]
         words = (

@@ -13,11 +13,11 @@ import click
 
 from chargepoint.cli.control import ControlType, HttpAddress, token_for, token_options
 from chargepoint.cli.fleet_control import controlled
-from chargepoint.cli.fleet_outputs import Outputs, output_options, summary
+from chargepoint.cli.fleet_outputs import Outputs, output_options, stations, summary
 from chargepoint.cli.fleet_processes import Processes, processes_options
 from chargepoint.cli.fleet_runs import ClusterRun, FleetRun, Run, check_descriptors
 from chargepoint.cli.fleet_watching import Watching, watching_options
-from chargepoint.cli.options import CLOCK, DURATION, MOMENT, ClockChoice
+from chargepoint.cli.options import CLOCK, DURATION, ClockChoice, linger_option, start_option
 from chargepoint.cli.running import run_async
 from chargepoint.fleet.plan.plan import Plan
 
@@ -42,14 +42,8 @@ Examples:
 @click.option("--for", "for_s", type=DURATION, metavar="DURATION", help="End after that much station time.")
 @click.option("--seed", type=int, metavar="N", help="The same seed gives the same day.")
 @click.option("--clock", type=CLOCK, default="wall", metavar="wall|xN|stepped", help="Station time.")
-@click.option("--start", type=MOMENT, metavar="TIME", help="When a sped-up or stepped clock begins.")
-@click.option(
-    "--linger",
-    "linger_s",
-    type=DURATION,
-    metavar="DURATION",
-    help="Real time a stepped clock waits after a frame before it jumps [20ms; embedded: 0].",
-)
+@start_option
+@linger_option
 @click.option(
     "--one-numbering",
     is_flag=True,
@@ -117,8 +111,7 @@ def fleet_run(
     if moments_s > 1.0:
         raise click.UsageError("--moments is at most 1s: stations would answer late to everything")
     plan = replace(_plan(file, url, seed, group_flags), one_numbering=one_numbering, moments_s=moments_s)
-    if start is not None and clock.kind == "wall":
-        raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
+    clock.check(start)
     if start is None and clock.kind != "wall":
         start = plan.starts_at
     if clock.kind == "stepped" and for_s is None:
@@ -172,7 +165,7 @@ async def _run(
     check_descriptors(run, force)
     if run.embedded:
         click.echo("No --csms given: an embedded central system was started.")
-    click.echo(f"{run.fleet.planned} stations, seed {run.plan.seed}.")
+    click.echo(f"{stations(run.fleet.planned)}, seed {run.plan.seed}.")
     async with controlled(run.fleet, control, token):
         with watching.watched(run.fleet, run.for_s) as viewer:
             run.viewers.append(viewer)

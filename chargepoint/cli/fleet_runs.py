@@ -22,6 +22,7 @@ from chargepoint.fleet.measures.timeline import Timeline
 from chargepoint.fleet.people.visits import WRONG_CARD
 from chargepoint.fleet.plan.plan import Plan
 from chargepoint.fleet.verdict.outcome import Outcome
+from chargepoint.ocpp16 import schema
 from hal.api import Clock
 from hal.clock import BatchedClock, ScaledClock
 
@@ -179,10 +180,8 @@ def _clock(choice: ClockChoice, start: float | None, linger_s: float, moments_s:
 
 def check_descriptors(run: Run[Any], force: bool) -> None:
     """Enough of them for all links, or a `ConfigError`; with `force` a warning."""
-    groups = run.plan.groups
-    databases = sum(group.count for group in groups if group.config.storage is not None)
     if isinstance(run, FleetRun):
-        count = needed(run.fleet.planned, embedded=run.embedded, databases=databases)
+        count = needed(run.fleet.planned, embedded=run.embedded, stored=run.plan.stored)
     else:  # each worker looks after its own
         count = needed(run.plan.count if run.embedded else 0)
     problem = provide(count)
@@ -191,3 +190,4 @@ def check_descriptors(run: Run[Any], force: bool) -> None:
     if not force:
         raise ConfigError([f"{problem}; or start fewer stations, or --force to see how many fit"])
     say(f"warning: {problem}")
+    schema.read_all()

@@ -103,7 +103,7 @@ class FleetView:
             ramp_per_s=self._fleet.ramp_per_s,
             ramp_behind_s=self._fleet.ramp_behind_s,
             held=self._fleet.held,
-            troubles=self._fleet.troubles(),
+            troubles=[str(trouble) for trouble in self._fleet.troubles()],
             notes=list(self._notes),
             keys=self._steering.words() if self._keyboard is not None else (),
             help=self._help,

@@ -6,11 +6,19 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from chargepoint.config.section import Context, Expected, Section, mistake, mistakes
 
-__all__ = ["CsmsConfig", "ReconnectConfig", "TlsConfig", "check_endpoint", "check_proxy"]
+__all__ = [
+    "ABOUT_PROXIES",
+    "CsmsConfig",
+    "Proxy",
+    "ReconnectConfig",
+    "TlsConfig",
+    "check_endpoint",
+    "with_certificate",
+]
 
 _NEVER = frozenset(" #")  # a WebSocket URL has no fragment (RFC 6455 §3)
 
@@ -73,6 +81,43 @@ class ReconnectConfig(Section):
         return max_s
 
 
+def check_endpoint(url: str) -> None:
+    """Raise a `mistake` unless a central system can be at `url`."""
+    _check_url(url, ("ws", "wss"), "ws://host/path or wss://host/path")
+    if "@" in urlsplit(url).netloc:
+        raise mistake("must not contain a password, which would show in logs; use csms.authorization_key")
+
+
+def _check_url(url: str, schemes: tuple[str, ...], remedy: str) -> None:
+    """Raise unless `url` is one; the message does not repeat it, because it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or not _NEVER.isdisjoint(url):
+        raise mistake(f"is not a URL that can be used; write {remedy}")
+
+
+def _proxy(proxy: str | None) -> str | None:
+    if proxy not in (None, "auto"):
+        _check_url(proxy, ("http",), "auto, null or http://host:port")
+    return proxy
+
+
+Proxy = Annotated[str | None, AfterValidator(_proxy), Expected("auto, null or http://host:port")]
+"""A key of a file: by which proxy connections go."""
+
+ABOUT_PROXIES = "auto: as the environment variables say, never for this machine itself; null: none."
+
+
+def with_certificate(tls: TlsConfig, info: ValidationInfo) -> TlsConfig:
+    """Raise `mistakes` unless it has the certificate that the security profile beside it needs."""
+    if info.data.get("security_profile") == 3 and tls.cert is None:
+        raise mistakes({"cert": "is needed by security_profile 3; write the path of a PEM file"})
+    return tls
+
+
 class CsmsConfig(Section):
     """The central system and how to reach it."""
 
@@ -100,11 +145,7 @@ class CsmsConfig(Section):
     reconnect: ReconnectConfig = Field(
         default=ReconnectConfig(), description="Waiting before connecting again."
     )
-    proxy: Annotated[str | None, Expected("auto, null or http://host:port")] = Field(
-        default="auto",
-        repr=False,
-        description="auto: as the environment variables say, never for this machine itself; null: none.",
-    )
+    proxy: Proxy = Field(default="auto", repr=False, description=ABOUT_PROXIES)
 
     @field_validator("url")
     @classmethod
@@ -132,39 +173,4 @@ class CsmsConfig(Section):
             )
         return key
 
-    @field_validator("tls")
-    @classmethod
-    def _has_a_certificate(cls, tls: TlsConfig, info: ValidationInfo) -> TlsConfig:
-        if info.data.get("security_profile") == 3 and tls.cert is None:
-            raise mistakes({"cert": "is needed by security_profile 3; write the path of a PEM file"})
-        return tls
-
-    @field_validator("proxy")
-    @classmethod
-    def _is_a_proxy(cls, proxy: str | None) -> str | None:
-        check_proxy(proxy)
-        return proxy
-
-
-def check_endpoint(url: str) -> None:
-    """Raise a `mistake` unless a central system can be at `url`."""
-    _check_url(url, ("ws", "wss"), "ws://host/path or wss://host/path")
-    if "@" in urlsplit(url).netloc:
-        raise mistake("must not contain a password, which would show in logs; use csms.authorization_key")
-
-
-def check_proxy(proxy: str | None) -> None:
-    """Raise a `mistake` unless `proxy` is `auto`, None or the URL of one."""
-    if proxy not in (None, "auto"):
-        _check_url(proxy, ("http",), "auto, null or http://host:port")
-
-
-def _check_url(url: str, schemes: tuple[str, ...], remedy: str) -> None:
-    """Raise unless `url` is one; the message does not repeat it, because it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or not _NEVER.isdisjoint(url):
-        raise mistake(f"is not a URL that can be used; write {remedy}")
+    _certificate = field_validator("tls")(with_certificate)

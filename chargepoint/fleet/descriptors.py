@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
 
 RESERVE = 200
 """For the process itself: files, pipes, name look-ups, transfers under way."""
+
+AMPLE = 2**20
+"""More than one process can use; beyond it some programs count for seconds when they are started."""
 
 REMEDY = (
     "raise it with `ulimit -n {needed}` in the shell, `LimitNOFILE={needed}` in a systemd unit, "
@@ -13,27 +17,34 @@ REMEDY = (
 )
 
 
-def needed(stations: int, *, embedded: bool = False, databases: int = 0) -> int:
+def needed(stations: int, *, embedded: bool = False, stored: bool = False) -> int:
     """Descriptors for so many links; both ends with the central system embedded, three files a database."""
-    return stations * (2 if embedded else 1) + 3 * databases + RESERVE
+    return stations * (1 + embedded + 3 * stored) + RESERVE
+
+
+def in_use() -> int:
+    """Descriptors that this process has open, such as for the links of another fleet in it."""
+    return len(os.listdir("/dev/fd"))
 
 
 def provide(count: int) -> str | None:
-    """Raise the soft limit to `count` if it is lower, the hard one too where that is allowed.
+    """See that there can be `count`, and more for stations that come later, such as those of a lost worker.
 
-    Returns what is wrong and how to mend it if there cannot be so many.
+    The soft limit is raised as far as may be, the hard one to `count` where that is allowed. Returns what is
+    wrong and how to mend it if there cannot be so many.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if _enough(soft, count):
+    ample = max(count, AMPLE)
+    if _enough(hard, count):
+        if not _enough(soft, ample):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (ample if _enough(hard, ample) else hard, hard))
         return None
-    for ceiling in (hard,) if _enough(hard, count) else (count,):
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (count, ceiling))
-        except (OSError, ValueError):  # only root may raise the hard limit, and no further than the kernel's
-            continue
-        return None
-    if _enough(hard, soft):
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+    except (OSError, ValueError):  # only root may raise the hard limit, and no further than the kernel's
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    else:
+        return None
     return (
         f"this fleet needs {count} open files and the limit of this process is {hard}: "
         f"{REMEDY.format(needed=count)}"

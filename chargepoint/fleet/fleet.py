@@ -17,6 +17,7 @@ from chargepoint.fleet import events
 from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import Snapshot
 from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.measures.trouble import Trouble
 from chargepoint.fleet.people.behaviour import Behaviour
 from chargepoint.fleet.people.drivers import Drivers
 from chargepoint.fleet.plan.plan import MOMENTS_S, Group, Member, Plan
@@ -40,8 +41,9 @@ SMALLEST_WAVE = 50
 COLLECTOR = (10_000, 50, 50)
 """Thresholds of Python's collector: with its own it spends a fifth of a ramp on objects that all stay."""
 
-FREEZE_EVERY = 250
-"""So many stations of a ramp leave the sight of Python's collector together: it would look at each again."""
+FREEZE_EVERY = 50
+"""So many stations of a ramp leave the sight of Python's collector together: before there is as much of them
+as makes it look, since all of it stays."""
 
 MOST_COMPLAINTS = 100
 """Different complaints of stations that are counted apart."""
@@ -124,9 +126,8 @@ class Fleet:
 
     async def _run(self, until_s: float | None) -> None:
         self._began_at = self.clock.now()
+        self.statistics.lag.judging = not isinstance(self.clock, SteppedClock)
         self.statistics.start()
-        if isinstance(self.clock, SteppedClock):
-            self.statistics.lag.close()  # it runs as fast as the machine can: late is not a notion it has
         self._ramp.begin()
         for after_s, text in self.plan.events:
             self._timers.append(self.clock.call_at(self._began_at + after_s, partial(self._event, text)))
@@ -426,11 +427,11 @@ class Fleet:
         """How late the ramp is because the central system takes its time with connections."""
         return self._ramp.behind_s
 
-    def troubles(self) -> list[str]:
-        """One line for each reason why stations cannot connect now: how many, and what one was told."""
+    def troubles(self) -> list[Trouble]:
+        """Why stations cannot connect now, the most frequent kind first."""
         kinds = Counter(resident.trouble for resident in self.residents.values() if resident.trouble)
         return [
-            f"{count} of {len(self.residents)} stations cannot connect ({kind}): {self._troubles[kind]}"
+            Trouble(kind, count, len(self.residents), self._troubles[kind])
             for kind, count in kinds.most_common()
         ]
 

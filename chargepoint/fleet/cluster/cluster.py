@@ -23,6 +23,7 @@ from chargepoint.fleet.cluster.workers import Workers
 from chargepoint.fleet.events import FleetEvent
 from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import Snapshot
+from chargepoint.fleet.measures.trouble import Trouble
 from chargepoint.fleet.plan.plan import Plan
 
 log = logging.getLogger("chargepoint.fleet")
@@ -181,15 +182,15 @@ class ClusterFleet:
     @property
     def ramp_per_s(self) -> float | None:
         """How many stations start in a second, in all shards together; None: all were started."""
-        return self._all.report().ramp_per_s
+        return self._all.report().ramp_per_s if self._all.heard else self.plan.ramp_per_s
 
     @property
     def ramp_behind_s(self) -> float:
         """How late the ramp is in the shard where it is latest."""
         return self._all.report().ramp_behind_s
 
-    def troubles(self) -> list[str]:
-        """Why stations cannot connect now, a line for each reason and shard."""
+    def troubles(self) -> list[Trouble]:
+        """Why stations cannot connect now, the most frequent kind first."""
         return self._all.troubles()
 
     # --- steered as one fleet -------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from distributed import Future
 
 from chargepoint.fleet.cluster.handover import HandedOver
 from chargepoint.fleet.cluster.shard import ShardReport, gone, together
+from chargepoint.fleet.measures.trouble import Trouble, as_one
 
 SILENT_AFTER_S = 4.0
 """Without a report, which comes each second, a shard counts as not connected."""
@@ -85,7 +86,12 @@ class AsOne:
             if shard.done or time.monotonic() < shard.heard_at + SILENT_AFTER_S:
                 yield shard.report
             else:
-                yield replace(shard.report, snapshot=gone(shard.report.snapshot))
+                yield replace(shard.report, snapshot=gone(shard.report.snapshot), troubles=[])
+
+    @property
+    def heard(self) -> bool:
+        """All have begun: of each that is to run there is a report."""
+        return bool(self._shards) and all(shard.report or shard.done for shard in self._shards)
 
     def report(self) -> ShardReport:
         """Of all of them."""
@@ -113,12 +119,7 @@ class AsOne:
                 skipped[f"shard {shard.number} could not run"] += shard.planned
         return skipped
 
-    def troubles(self) -> list[str]:
-        """Why stations cannot connect now, a line for each reason and shard."""
-        several = len(self._shards) > 1
-        return [
-            f"shard {shard.number}: {line}" if several else line
-            for shard in self._shards
-            if shard.report is not None
-            for line in shard.report.troubles
-        ]
+    def troubles(self) -> list[Trouble]:
+        """Why stations cannot connect now, the most frequent kind first."""
+        whole = self.report()
+        return as_one(whole.troubles, whole.snapshot.started)

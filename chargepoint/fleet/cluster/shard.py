@@ -6,13 +6,14 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from chargepoint.fleet.fleet import Fleet, fleet_clock
 from chargepoint.fleet.measures.ledger import Ledger
 from chargepoint.fleet.measures.snapshot import Snapshot
 from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.measures.trouble import Trouble
 from chargepoint.fleet.plan.addresses import sources_for
 from chargepoint.fleet.plan.plan import Member, Plan
 from hal.api import Clock
@@ -38,7 +39,7 @@ class ShardReport:
     """Stations that the central system accepted at least once."""
     ramp_per_s: float | None = None
     ramp_behind_s: float = 0.0
-    troubles: list[str] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     complaints: Counter[str] = field(default_factory=Counter)
 
@@ -62,7 +63,7 @@ class ShardReport:
             "accepted": self.accepted,
             "ramp_per_s": self.ramp_per_s,
             "ramp_behind_s": self.ramp_behind_s,
-            "troubles": self.troubles,
+            "troubles": [asdict(trouble) for trouble in self.troubles],
             "skipped": dict(self.skipped),
             "complaints": dict(self.complaints),
         }
@@ -75,7 +76,7 @@ class ShardReport:
             data["accepted"],
             data["ramp_per_s"],
             data["ramp_behind_s"],
-            list(data["troubles"]),
+            [Trouble(**trouble) for trouble in data["troubles"]],
             Counter(data["skipped"]),
             Counter(data["complaints"]),
         )

@@ -18,9 +18,10 @@ from chargepoint.fleet import events
 from chargepoint.fleet.cluster.handover import Outgoing
 from chargepoint.fleet.cluster.lease import Tenancy
 from chargepoint.fleet.cluster.shard import ShardReport, run_shard, shard_fleet, shared
-from chargepoint.fleet.descriptors import needed, provide
+from chargepoint.fleet.descriptors import in_use, needed, provide
 from chargepoint.fleet.fleet import Fleet, fleet_clock
 from chargepoint.fleet.plan.plan import Plan
+from chargepoint.ocpp16 import schema
 from hal.clock import ScaledClock, WallClock
 
 AGAIN_AFTER_S = 1.0
@@ -136,8 +137,10 @@ class _Tenant:
         )
         self._outgoing = Outgoing(fleet.ledger)
         fleet.on_notice = self._notice
-        if (problem := provide(needed(fleet.planned))) is not None:
+        # There may be another shard in this process already, when its own worker was lost.
+        if (problem := provide(in_use() + needed(fleet.planned, stored=plan.stored))) is not None:
             self._say(notice=problem)
+            schema.read_all()
         if self._stopped:
             return
         for order in self._early:

@@ -57,8 +57,8 @@ class Judgement:
 
         For `starved_s` of them it was ready to run and other programs had the cores.
         """
+        self.spent(cpu_s, passed_s)
         if passed_s > 0:
-            self.cpu_share += (cpu_s / passed_s - self.cpu_share) * _WEIGHT
             self.starved_share += (starved_s / passed_s - self.starved_share) * _WEIGHT
         self.lag_s = max(late_s, self.lag_s * (1 - _WEIGHT))
         self.lag_max_s = max(self.lag_max_s, late_s)
@@ -74,6 +74,11 @@ class Judgement:
                 self._reason = None
         if self._reason is not None:
             self.bottleneck_s += passed_s
+
+    def spent(self, cpu_s: float, passed_s: float) -> None:
+        """So much CPU time went in the `passed_s` since the last look, whatever came late."""
+        if passed_s > 0:
+            self.cpu_share += (cpu_s / passed_s - self.cpu_share) * _WEIGHT
 
     def _why(self, late_s: float) -> str | None:
         busy = f"{self.cpu_share:.0%} of a core in use"
@@ -92,10 +97,12 @@ class Judgement:
 class Lag:
     """Looks four times a second, by one timer for the whole process, from `start` to `close`."""
 
-    __slots__ = ("_cpu_s", "_due", "_handle", "_loop", "_starved_s", "judgement", "on_look")
+    __slots__ = ("_cpu_s", "_due", "_handle", "_loop", "_starved_s", "judgement", "judging", "on_look")
 
     def __init__(self, on_look: Callable[[], None] | None = None) -> None:
         self.judgement = Judgement()
+        self.judging = True
+        """False: it is to run as fast as the machine can, so that late and busy are no faults."""
         self.on_look = on_look
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: asyncio.TimerHandle | None = None
@@ -123,9 +130,12 @@ class Lag:
         assert self._loop is not None
         now, spent_s, without_s = self._loop.time(), cpu_s(), starved_s()
         late_s = max(now - self._due, 0.0)
-        self.judgement.look(
-            late_s, spent_s - self._cpu_s, EVERY_S + late_s, max(without_s - self._starved_s, 0.0)
-        )
+        passed_s = EVERY_S + late_s
+        if self.judging:
+            waited_s = max(without_s - self._starved_s, 0.0)
+            self.judgement.look(late_s, spent_s - self._cpu_s, passed_s, waited_s)
+        else:
+            self.judgement.spent(spent_s - self._cpu_s, passed_s)
         self._cpu_s, self._starved_s = spent_s, without_s
         if self.on_look is not None:
             self.on_look()

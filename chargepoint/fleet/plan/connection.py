@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from chargepoint.config.connection import (
+    ABOUT_PROXIES,
     CsmsConfig,
+    Proxy,
     ReconnectConfig,
     TlsConfig,
     check_endpoint,
-    check_proxy,
+    with_certificate,
 )
-from chargepoint.config.section import Expected, Section, mistake, mistakes
+from chargepoint.config.section import Expected, Section, mistake
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.plan.elsewhere import in_other_file, lines_of, looking
 
@@ -64,11 +66,7 @@ class FleetCsmsConfig(Section):
     reconnect: ReconnectConfig | None = Field(
         default=None, description="Waiting before connecting again; null: as the template says."
     )
-    proxy: Annotated[str | None, Expected("auto, null or http://host:port")] = Field(
-        default="auto",
-        repr=False,
-        description="auto: as the environment variables say, never for this machine itself; null: none.",
-    )
+    proxy: Proxy = Field(default="auto", repr=False, description=ABOUT_PROXIES)
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -112,18 +110,7 @@ class FleetCsmsConfig(Section):
                 raise in_other_file(error, info.context) from None
         return path
 
-    @field_validator("tls")
-    @classmethod
-    def _has_a_certificate(cls, tls: TlsConfig, info: ValidationInfo) -> TlsConfig:
-        if info.data.get("security_profile") == 3 and tls.cert is None:
-            raise mistakes({"cert": "is needed by security_profile 3; write the path of a PEM file"})
-        return tls
-
-    @field_validator("proxy")
-    @classmethod
-    def _is_a_proxy(cls, proxy: str | None) -> str | None:
-        check_proxy(proxy)
-        return proxy
+    _certificate = field_validator("tls")(with_certificate)
 
     def for_station(self, like: CsmsConfig, authorization_key: str | None) -> dict[str, Any]:
         """The keys of a station's `csms`, with those that its template decides."""

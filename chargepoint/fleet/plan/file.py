@@ -15,7 +15,7 @@ from chargepoint.config.section import Expected, Section, mistake, mistakes
 from chargepoint.config.source import Document, Place, read, spelled
 from chargepoint.config.source import parse as parse_document
 from chargepoint.config.wording import nearest
-from chargepoint.durations import moment, seconds
+from chargepoint.durations import Start, moment, seconds
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.events import parse as parse_event
 from chargepoint.fleet.plan.connection import FleetCsmsConfig, keys_in
@@ -70,7 +70,7 @@ class FleetConfig(Section):
     ramp: Annotated[str | float, Expected(EXPECTED_RATE)] = Field(
         default="50/s", description="How many stations are started in a time; a number alone is per second."
     )
-    start: Annotated[str | None, Expected("a time such as 2026-03-02T06:00:00Z, or null")] = Field(
+    start: Start = Field(
         default=None,
         description="When --clock stepped or xN begins, in UTC unless it says otherwise; the wall clock has "
         "its own time.",
@@ -99,16 +99,6 @@ class FleetConfig(Section):
         except ValueError as error:
             raise mistake(str(error)) from None
         return ramp
-
-    @field_validator("start")
-    @classmethod
-    def _is_a_moment(cls, start: str | None) -> str | None:
-        try:
-            if start is not None:
-                moment(start)
-        except ValueError:
-            raise mistake(f'is no time (is "{start}"); write for example 2026-03-02T06:00:00Z') from None
-        return start
 
     @field_validator("groups")
     @classmethod

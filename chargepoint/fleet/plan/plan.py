@@ -103,6 +103,11 @@ class Plan:
         """Stations in the whole fleet."""
         return sum(group.count for group in self.groups)
 
+    @property
+    def stored(self) -> bool:
+        """Each station has a database."""
+        return any(group.config.storage is not None for group in self.groups)
+
     def members(self, shard: int = 0, shards: int = 1) -> Iterator[Member]:
         """The members of one shard of `shards`, in the order in which they are started."""
         number = 0

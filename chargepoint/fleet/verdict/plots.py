@@ -82,6 +82,13 @@ _ROUND_TRIPS = _Kind(
     logarithmic=True,
 )
 
+_LATENESS = _Kind(
+    "Lateness of the simulator",
+    "Of its own event loop, at worst.",
+    "ms",
+    (("late", lambda row: row.lag_s * 1000),),
+)
+
 _KINDS = (
     _Kind(
         "Stations",
@@ -115,12 +122,6 @@ _KINDS = (
             ("reconnects", lambda row: row.reconnects / row.over_s if row.over_s else 0.0),
         ),
     ),
-    _Kind(
-        "Lateness of the simulator",
-        "Of its own event loop, at worst.",
-        "ms",
-        (("late", lambda row: row.lag_s * 1000),),
-    ),
     _Kind("CPU of the simulator", "Of one core.", "%", (("CPU", lambda row: row.cpu_share * 100),)),
 )
 
@@ -131,12 +132,16 @@ def available() -> bool:
 
 
 def plots(
-    rows: Sequence[Row], *, happened: Sequence[Happened] = (), station_time: bool = False
+    rows: Sequence[Row],
+    *,
+    happened: Sequence[Happened] = (),
+    station_time: bool = False,
+    lateness: bool = True,
 ) -> list[Plot]:
     """All pictures, over real time or over that of the stations; nothing if nothing happened.
 
     Where the simulator itself could not keep up the background is marked, and when something was done to the
-    fleet there is a line.
+    fleet there is a line. Without `lateness` it was not measured: on a stepped clock the simulator has none.
     """
     rows = [row for row in rows if row.over_s > 0]
     if not rows:
@@ -155,6 +160,8 @@ def plots(
     found = [plot(kind, rows) for kind in _KINDS]
     if by_action := _by_action(rows):
         found.insert(_KINDS.index(_ROUND_TRIPS) + 1, plot(by_action, _coarse(rows)))
+    if lateness:
+        found.insert(-1, plot(_LATENESS, rows))
     return found
 
 

@@ -38,14 +38,19 @@ def render(outcome: Outcome, verdict: Verdict) -> str:
     asked = verdict.results or verdict.problems
     template = pages("chargepoint.fleet.verdict").get_template("report.html.j2")
     return template.render(
-        title=f"A fleet of {outcome.planned} stations",
+        title=f"A fleet of {outcome.planned} station{'' if outcome.planned == 1 else 's'}",
         when=_when(outcome),
         verdict=verdict,
         word="nothing asked" if not asked else "passed" if verdict.passed else "failed",
         doubt=outcome.doubt,
         released_holds=snapshot.released_holds,
         tiles=_tiles(outcome),
-        plots=plots(outcome.rows, happened=snapshot.events, station_time=outcome.clock != "wall"),
+        plots=plots(
+            outcome.rows,
+            happened=snapshot.events,
+            station_time=outcome.clock != "wall",
+            lateness=not outcome.stepped,
+        ),
         happened=[
             {"after, s": f"{one.at_s:.0f}", "station time, s": f"{one.station_s:.0f}", "what": one.what}
             for one in snapshot.events

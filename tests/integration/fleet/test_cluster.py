@@ -27,7 +27,7 @@ from chargepoint.fleet.cluster.shard import run_shard, shard_fleet
 from chargepoint.fleet.events import parse
 from chargepoint.fleet.plan.planning import plan_of_flags
 from hal.clock import WallClock
-from tests.e2e.shell import Program, chargepoint
+from tests.e2e.shell import Program, chargepoint, refusing_port
 
 HANDED_OVER_S = 3.0
 """After that long every worker has handed its ledger over: it does so each second."""
@@ -423,6 +423,14 @@ def test_what_a_person_does_reaches_all_shards() -> None:
             assert fleet.before_end.connected == 4
 
     asyncio.run(story())
+
+
+def test_a_fleet_of_workers_says_why_nobody_can_connect_and_goes_on(tmp_path: Path) -> None:
+    with run(f"ws://127.0.0.1:{refusing_port()}", "--json", "all.json", cwd=tmp_path) as program:
+        program.until("20 of 20 stations cannot connect (refused)")
+        program.signal(signal.SIGINT)
+        assert program.end() == 1
+    assert json.loads((tmp_path / "all.json").read_text())["snapshot"]["connect_failures"]["refused"] >= 20
 
 
 @pytest.mark.parametrize(

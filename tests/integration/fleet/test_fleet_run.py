@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -279,8 +281,8 @@ def charge(resident: Resident) -> None:
 def test_refused_connections_are_one_line_and_the_rest_goes_on() -> None:
     async def story() -> None:
         async with picky(admits=12) as (url, _), running(fleet_at(url, group(20))) as fleet:
-            await until(lambda: len(fleet.troubles()) == 1 and "8 of 20" in fleet.troubles()[0])
-            assert "503" in fleet.troubles()[0]
+            await until(lambda: len(fleet.troubles()) == 1 and fleet.troubles()[0].count == 8)
+            assert "503" in fleet.troubles()[0].reason
             assert fleet.snapshot().connected == 12
             said: list[str] = []
             lines = Lines(fleet, said.append, every_s=0)
@@ -474,6 +476,28 @@ def test_more_links_than_descriptors_do_not_begin_unless_forced(capsys: pytest.C
         assert "LimitNOFILE" in capsys.readouterr().err
 
     play(story())
+
+
+def test_stations_that_fit_need_no_file_for_their_messages_when_none_is_left() -> None:
+    """In a process of its own: here the schemas may have been read before."""
+    code = """
+import asyncio, resource
+from chargepoint.cli.fleet_runs import FleetRun, check_descriptors
+from chargepoint.cli.options import ClockChoice
+from chargepoint.fleet.plan.planning import plan_of_flags
+from chargepoint.ocpp16.schema import check_request
+
+async def story():
+    run = FleetRun(plan_of_flags(count=1_000_000, behaviour="idle"), clock=ClockChoice("stepped"), for_s=1)
+    check_descriptors(run, force=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    assert check_request("Authorize", {"idTag": "A"}) is None
+
+asyncio.run(story())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "LimitNOFILE" in done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_command(tmp_path: Path) -> None:

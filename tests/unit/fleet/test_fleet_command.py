@@ -105,3 +105,21 @@ def test_the_summary_says_why_stations_could_not_connect_and_fits_a_terminal() -
     lines = summary(outcome(snapshot=snapshot(actions={action: figures((30.0,) * 1000)})))
     [line] = [line for line in lines if action in line]
     assert len(line) <= 80
+
+
+@pytest.mark.parametrize(
+    ("planned", "accepted", "line"),
+    [
+        (1, 1, "1 station planned, 1 started, 1 accepted by the central system."),
+        (218, 200, "218 stations planned, 218 started, 200 accepted by the central system."),
+        (
+            218,
+            242,
+            "218 stations planned, 218 started, 242 accepted by the central system, "
+            "with those taken away since.",
+        ),
+    ],
+)
+def test_stations_taken_away_are_not_more_than_there_were(planned: int, accepted: int, line: str) -> None:
+    over = snapshot(planned=planned, started=planned)
+    assert summary(outcome(snapshot=over, accepted=accepted))[0] == line

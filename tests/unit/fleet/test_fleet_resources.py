@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from chargepoint.fleet.descriptors import needed
+from chargepoint.fleet.descriptors import in_use, needed
 from chargepoint.fleet.plan.addresses import sources_for
 
 
@@ -16,10 +17,10 @@ def limits_after(soft: int, hard: int, wanted: int) -> tuple[str | None, int]:
     """What `provide` says in a process with these limits and no privilege, and the soft limit afterwards."""
     code = f"""
 import json, os, resource
+from chargepoint.fleet.descriptors import provide
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
 if os.getuid() == 0:
     os.setuid(65534)
-from chargepoint.fleet.descriptors import provide
 print(json.dumps([provide({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -27,12 +28,16 @@ print(json.dumps([provide({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[
     return problem, limit
 
 
-def test_the_soft_limit_is_raised_as_far_as_needed() -> None:
-    assert limits_after(256, 1000, 700) == (None, 700)
+@pytest.mark.parametrize("soft", [256, 900, 1000])
+def test_the_soft_limit_is_raised_for_those_too_that_come_later(soft: int) -> None:
+    """Stations are added by hand, and a worker takes those of a lost one: nobody asks again."""
+    assert limits_after(soft, 1000, 700) == (None, 1000)
 
 
-def test_a_limit_that_is_high_enough_stays() -> None:
-    assert limits_after(900, 1000, 700) == (None, 900)
+def test_links_that_are_there_count() -> None:
+    before = in_use()
+    with socket.socket(), socket.socket():
+        assert in_use() == before + 2
 
 
 def test_a_hard_limit_too_low_is_one_line_with_every_remedy() -> None:
@@ -46,6 +51,10 @@ def test_a_hard_limit_too_low_is_one_line_with_every_remedy() -> None:
 
 def test_both_ends_of_a_link_count_when_the_central_system_is_embedded() -> None:
     assert needed(1000, embedded=True) - needed(1000) == 1000
+
+
+def test_a_station_with_a_database_has_three_files_more() -> None:
+    assert needed(1000, stored=True) - needed(1000) == 3000
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,24 @@ def test_a_blocked_loop_is_seen_by_one_timer() -> None:
     assert lag.judgement.bottleneck is None
 
 
+def test_whoever_is_to_run_as_fast_as_it_can_is_never_late_but_its_cpu_is_known() -> None:
+    async def story() -> Judgement:
+        seen = asyncio.Event()
+        lag = Lag(on_look=seen.set)
+        lag.judging = False
+        lag.start()
+        until = time.process_time() + EVERY_S + 0.75
+        while time.process_time() < until:
+            pass
+        await seen.wait()
+        lag.close()
+        return lag.judgement
+
+    judgement = asyncio.run(story())
+    assert (judgement.lag_s, judgement.lag_max_s, judgement.bottleneck) == (0.0, 0.0, None)
+    assert judgement.cpu_share > 0
+
+
 def test_memory_is_what_the_system_says() -> None:
     assert 5_000_000 < rss_bytes() < 100_000_000_000
 

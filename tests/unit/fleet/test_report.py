@@ -159,6 +159,9 @@ def test_a_run_in_which_nothing_happened() -> None:
     nothing = snapshot(actions={}, released_holds=3)
     of = outcome(snapshot=nothing, rows=list(timeline), ledger=ledger_of(), clock="stepped")
     _, page = page_of(of)
+    labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+    assert "Lateness of the simulator over time" not in labels, "a stepped clock has none"
+    assert "CPU of the simulator over time" in labels
     assert page.table("begun") == [["0"] * 6]
     assert "nothing asked" in page.text
     assert "went on 3 times without an answer" in page.text

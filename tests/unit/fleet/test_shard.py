@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from collections import Counter
 from dataclasses import replace
 from itertools import chain
 
 import pytest
 
-from chargepoint.fleet.cluster.led_shard import AsOne, LedShard
+from chargepoint.fleet.cluster.led_shard import SILENT_AFTER_S, AsOne, LedShard
 from chargepoint.fleet.cluster.shard import ShardReport, gone, shard_of, shared, together
 from chargepoint.fleet.cluster.worker import Errand
 from chargepoint.fleet.measures.snapshot import ActionFigures, Simulator, Snapshot
+from chargepoint.fleet.measures.trouble import Trouble
 from chargepoint.fleet.plan.planning import plan_of_flags
 
 
@@ -80,6 +82,30 @@ def test_reports_cross_a_process_and_add_up() -> None:
     assert (whole.snapshot.planned, whole.snapshot.sent) == (30, 9)
     assert whole.snapshot.actions["Heartbeat"].waited.count == 9
     assert [one.shard for one in whole.snapshot.simulators] == [0, 1, 2]
+
+
+def test_what_keeps_stations_of_several_shards_from_connecting_is_told_once() -> None:
+    shards = [LedShard(number, 10) for number in range(3)]
+    refused, unknown = Trouble("refused", 6, 9, "nothing listens"), Trouble("dns", 2, 9, "no such name")
+    for shard, troubles in zip(shards, ([refused], [unknown, refused], [refused]), strict=True):
+        report = ShardReport(Snapshot(started=9), troubles=troubles)
+        shard.report = ShardReport.from_json(json.loads(json.dumps(report.to_json())))
+        shard.heard_at = time.monotonic()
+    shards[2].heard_at = -SILENT_AFTER_S  # it says nothing any more
+    assert AsOne(shards).troubles() == [
+        replace(refused, count=12, stations=18),
+        replace(unknown, stations=18),
+    ]
+
+
+def test_a_fleet_has_begun_when_each_shard_that_is_to_run_has_reported() -> None:
+    begun, new, given_up = LedShard(0, 10), LedShard(1, 10), LedShard(2, 10)
+    begun.report = ShardReport(Snapshot())
+    given_up.done = given_up.given_up = True
+    assert not AsOne([]).heard
+    assert not AsOne([begun, new, given_up]).heard
+    new.report = ShardReport(Snapshot())
+    assert AsOne([begun, new, given_up]).heard
 
 
 def test_an_order_in_a_log_shows_no_password() -> None:

@@ -19,6 +19,7 @@ from chargepoint.config import StationConfig
 from chargepoint.fleet.events import FleetEvent, parse
 from chargepoint.fleet.measures.snapshot import Happened, Simulator, Snapshot
 from chargepoint.fleet.measures.statistics import Statistics
+from chargepoint.fleet.measures.trouble import Trouble
 from chargepoint.fleet.plan.plan import Group, Plan
 
 SIZES = [(80, 24), (200, 60), (40, 12), (10, 5), (1, 1), (120, 31), (300, 100)]
@@ -52,9 +53,9 @@ class FakeFleet:
         self.ramp_per_s: float | None = None
         self.ramp_behind_s = 0.0
         self.told: list[str] = []
-        self.trouble: list[str] = []
+        self.trouble: list[Trouble] = []
 
-    def troubles(self) -> list[str]:
+    def troubles(self) -> list[Trouble]:
         return self.trouble
 
     def perform(self, event: FleetEvent) -> None:
@@ -193,6 +194,13 @@ def test_a_stepped_fleet_claims_nothing_about_its_lateness() -> None:
     assert "a stepped clock has none" in shown
 
 
+def test_a_fleet_whose_processes_have_not_begun_claims_nothing_about_them() -> None:
+    shown = text(drawn(past_of(Snapshot(at_s=5.0, planned=200))))
+    assert "are being started" in shown
+    assert "keeps up" not in shown
+    assert "stepped" not in shown
+
+
 def test_the_last_seconds_are_not_the_whole_run() -> None:
     statistics = Statistics()
 
@@ -246,7 +254,7 @@ def test_a_trouble_is_told_when_it_begins_and_when_it_has_spread() -> None:
     fleet, told = FakeFleet(), list[str]()
     lines = Lines(fleet, told.append, every_s=0)
     for at_s, count in enumerate((1, 2, 60, 60, 0, 60)):
-        trouble = f"{count} of 60 stations cannot connect (refused): nothing listens"
+        trouble = Trouble("refused", count, 60, "nothing listens")
         fleet.trouble = [trouble] if count else []
         lines(Snapshot(at_s=float(at_s)))
     assert [line.split()[0] for line in told if "cannot" in line] == ["1", "60", "60"]
