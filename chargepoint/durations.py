@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
+from pydantic import AfterValidator
+
+from chargepoint.config.section import Expected, mistake
 from chargepoint.ocpp16.times import parse_time
 
-__all__ = ["EXPECTED", "moment", "seconds"]
+__all__ = ["EXPECTED", "Start", "moment", "seconds"]
 
 EXPECTED = "a time such as 90s, 5m or 1h30m"
 
@@ -34,3 +38,18 @@ def moment(text: str) -> float:
     """Seconds since the epoch of RFC 3339; a date alone is its midnight in UTC. Raises `ValueError`."""
     written = text.strip()
     return parse_time(written if len(written) > len("2026-03-02") else f"{written}T00:00:00Z")
+
+
+def _start(start: str | None) -> str | None:
+    try:
+        if start is not None:
+            moment(start)
+    except ValueError:
+        raise mistake(f'is no time (is "{start}"); write for example 2026-03-02T06:00:00Z') from None
+    return start
+
+
+Start = Annotated[
+    str | None, AfterValidator(_start), Expected("a time such as 2026-03-02T06:00:00Z, or null")
+]
+"""A key of a file: when its clock begins."""

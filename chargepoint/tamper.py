@@ -53,8 +53,14 @@ class Host(Protocol):
     def utc(self) -> float:
         """The station's time."""
 
+    def awaits(self, message_id: str) -> bool:
+        """The station still waits for the answer to this CALL of its own."""
+
     def wait_by_clock(self, message_id: str) -> None:
         """The answer to this CALL of the station is lost or late: it waits for it in its own time."""
+
+    def unanswered(self, message_id: str) -> None:
+        """The answer to this CALL, whoever made it, will never come: nothing real is under way for it."""
 
     def keep_back(self, message_id: str) -> None:
         """This CALL of the station never leaves and is answered here: nobody may count it as sent."""
@@ -92,6 +98,9 @@ class Tamper:
     def name_above(self, message_id: str) -> str:
         """What the station calls the CALL that goes by this id from here on."""
         return message_id
+
+    def wait_by_clock(self, message_id: str) -> None:
+        """The answer to this CALL is lost or late: one of its own waits for it in the station's time."""
 
     def unanswered(self, message_id: str) -> None:
         """The central system answers this CALL late or never, whoever made it: do not wait in real time."""

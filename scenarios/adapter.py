@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -15,9 +16,11 @@ from pydantic import AfterValidator, Field, ValidationError
 from chargepoint.config.problems import in_order, places
 from chargepoint.config.section import Context, Expected, Section, mistake
 from chargepoint.config.source import read
+from chargepoint.config.wording import nearest
 from chargepoint.errors import ConfigError
+from chargepoint.ocpp16.schema import CSMS_TO_CP
 from scenarios.condition import Path as JmesPath
-from scenarios.expressions import ExpressionError, filled, found, text_problem
+from scenarios.expressions import ExpressionError, filled, found, names_between_braces, text_problem
 
 __all__ = ["Adapter", "AdapterError", "AdapterFile", "CallEntry", "load_adapter"]
 
@@ -28,10 +31,26 @@ class AdapterError(Exception):
     """The API could not be asked, or said something unexpected."""
 
 
+_NAMES = ("cp", "action", "payload")
+ANY = "*"
+
+
 def _template(value: Any) -> Any:
     if wrong := text_problem(value):
         raise mistake(wrong)
+    for text in _texts(value):
+        for name in names_between_braces(text):
+            if name not in _NAMES:
+                raise mistake(f"{name} is not known here; {nearest(name, _NAMES)}")
     return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 Template = Annotated[Any, AfterValidator(_template)]
@@ -75,11 +94,11 @@ class Adapter:
 
     def describes(self, action: str) -> bool:
         """It says how to make that call."""
-        return action in self._calls or "*" in self._calls
+        return action in self._calls or ANY in self._calls
 
     async def call(self, cp: str, action: str, payload: Any) -> Any:
         """The station's answer, as the API tells it, to a call that it `describes`. Raises `AdapterError`."""
-        entry = self._calls.get(action) or self._calls["*"]
+        entry = self._calls.get(action) or self._calls[ANY]
         scope = {"cp": cp, "action": action, "payload": payload}
         quoted = {"cp": quote(cp, safe=""), "action": action, "payload": payload}
         try:
@@ -99,7 +118,15 @@ class Adapter:
                 document = await response.json(content_type=None) if text.strip() else {}
         except TimeoutError:
             raise AdapterError(f"{entry.method} {url}: no answer in {self._timeout_s:g} s") from None
-        except (aiohttp.ClientError, ValueError) as error:
+        except aiohttp.ClientConnectorDNSError:
+            raise AdapterError(f"{entry.method} {url}: that host is not known: check base_url") from None
+        except aiohttp.ClientConnectorError as error:
+            refused = error.errno == errno.ECONNREFUSED
+            why = "nothing listens there" if refused else str(error.os_error)
+            raise AdapterError(f"{entry.method} {url}: {why}: check base_url and that the API runs") from None
+        except ValueError:
+            raise AdapterError(f"{entry.method} {url} was answered with no JSON: {text[:200]}") from None
+        except aiohttp.ClientError as error:
             raise AdapterError(f"{entry.method} {url}: {error}") from None
         try:
             return document if entry.answer is None else found(entry.answer, document)
@@ -117,6 +144,9 @@ def load_adapter(path: Path, environment: Mapping[str, str] = os.environ) -> Ada
     except ValidationError as error:
         raise ConfigError(in_order(places(AdapterFile, error), document, columns=True)) from None
     for action, entry in file.calls.items():
+        if action != ANY and action not in CSMS_TO_CP:
+            wrong = f"is not an action of the central system; {nearest(action, CSMS_TO_CP)}"
+            problems["calls", action] = wrong
         try:
             calls[action] = CallEntry.model_validate(entry)
         except ValidationError as error:

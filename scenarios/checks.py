@@ -122,15 +122,15 @@ class _Calls(Check):
         self._good = [exchange for exchange in self._good if not exchange.taken]
         return Truth(tuple(self._good[: self._times])) if len(self._good) >= self._times else None
 
-    def fits(self, exchange: Exchange) -> bool:
-        """That one alone is what is wanted."""
+    def against(self, exchange: Exchange) -> str | None:
+        """Why that one alone is not what is wanted, empty for another message; None if it is."""
         if exchange.action != self._action or exchange.sender != self._sender:
-            return False
-        if mismatch(self._where, exchange.request) is not None:
-            return False
+            return ""
+        if wrong := mismatch(self._where, exchange.request):
+            return wrong
         if self._waits_for_answer and exchange.reply is None:
-            return False
-        return self._rest(exchange) is None
+            return "without an answer yet"
+        return self._rest(exchange)
 
     def _judge(self, exchange: Exchange) -> None:
         if exchange.taken:
@@ -206,17 +206,23 @@ class _Sequence(Check):
             for one in wanted
         ]
         self._reached = 0
+        self._nearly = ""
 
     def __call__(self) -> Truth | None:
         met: list[Exchange] = []
+        self._nearly = ""
         for exchange in self._staged.history.exchanges[self._from :]:
             wanted = self._wanted[len(met)]
             if exchange.taken:
                 continue
-            if wanted.fits(exchange):
+            if (wrong := wanted.against(exchange)) is None:
                 met.append(exchange)
-            elif self._exactly and met:
-                met = []
+                self._nearly = ""
+            else:
+                if wrong and not self._nearly:
+                    self._nearly = f"{exchange.action} came, but {wrong}; "
+                if self._exactly and met:
+                    met = []
             if len(met) == len(self._wanted):
                 return Truth(tuple(met))
         self._reached = len(met)
@@ -224,12 +230,12 @@ class _Sequence(Check):
 
     def instead(self) -> str:
         came = [exchange.action for exchange in self._staged.history.exchanges[self._from :]]
-        return f"it came as far as {self._reached} of them: {', '.join(came[-12:]) or 'no frame came'}"
+        shown = ", ".join(came[-12:]) or "no frame came"
+        return f"it came as far as {self._reached} of them: {self._nearly}{shown}"
 
 
 def _written(one: FrameWanted) -> dict[str, Any]:
-    keys = {"where": one.where, "answer": one.answer, "from": one.from_}
-    return {key: value for key, value in keys.items() if value}
+    return {key: value for key, value in written(one).items() if key != "frame"}
 
 
 class _Statuses(Check):
@@ -380,6 +386,7 @@ def check_for(
     connector = _connector(condition, scope)
     if condition.since == "start":
         mark = Mark()
+        scope = {**scope, "since_s": scope.get("began_s")}
     subject = condition.subject
     if subject == "frame":
         return _Calls(condition, staged, scope, mark, text)

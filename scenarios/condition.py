@@ -125,6 +125,14 @@ class FrameWanted(Section):
     frame: str = Field(description="Its action.")
     where: Match = Field(default={}, description="How its payload must look: a partial match.")
     answer: Match | None = Field(default=None, description="How its answer must look.")
+    error: Anything = Field(default="", description="Which CALLERROR must be its answer.")
+    path: Path | None = Field(
+        default=None, description="A JMESPath over the exchange that must find something."
+    )
+    that: Expression | None = Field(
+        default=None,
+        description="An expression that is true of it, such as seconds(timestamp) < since_s + 5.",
+    )
     from_: Literal["station", "csms"] | None = Field(default=None, alias="from", description="Who sent it.")
 
     @field_validator("frame")

@@ -10,12 +10,15 @@ from chargepoint.actions import VERBS
 from chargepoint.ocpp16.status import KINDS
 from scenarios.recorded import Frame, Happening, Recorded
 
-__all__ = ["Deed", "deeds"]
+__all__ = ["Deed", "deeds", "started_unseen"]
 
 A_CAUSE_S = 60.0
 """How long before its effect a cause may lie: RemoteStart before StartTransaction, a card before a plug."""
 
 A_STOP_S = 15.0
+SOMEBODY = "UNKNOWN"
+"""The card of a transaction that began before the recording, where its end does not name it either."""
+
 NOT_A_DEED = frozenset({"status", "advance", "shutdown"})
 
 
@@ -39,6 +42,21 @@ def deeds(recorded: Recorded) -> list[Deed]:
     while found and found[-1].fields == {"online": False}:  # the end of the recording
         found.pop()
     return found
+
+
+def started_unseen(recorded: Recorded) -> dict[int, int | None]:
+    """Transactions whose number no StartTransaction of the recording was given; their connectors, if told."""
+    given: set[int] = set()
+    unseen: dict[int, int | None] = {}
+    for frame in recorded.frames:
+        number = _number(frame.payload.get("transactionId")) if isinstance(frame.payload, dict) else None
+        if number is None or frame.action not in ("StartTransaction", "MeterValues", "StopTransaction"):
+            continue
+        if frame.kind == "CALLRESULT":
+            given.add(number)
+        elif frame.outgoing and number > 0 and number not in given:
+            unseen.setdefault(number, _number(frame.payload.get("connectorId")))
+    return unseen
 
 
 def _with_the_end(recorded: Recorded, found: list[Deed]) -> list[Deed]:
@@ -90,6 +108,7 @@ class _Outlet:
     status: str | None = None
     plugged: bool = False
     transaction: int | None = None
+    started: bool = False  # it was, though its number may be unknown
     id_tag: str | None = None
 
 
@@ -104,11 +123,13 @@ class _Concluding:
     _asked: dict[str, float] = field(default_factory=dict)  # action of the central system -> when last
     _remote_tags: dict[str, float] = field(default_factory=dict)
     _frames: list[Frame] = field(default_factory=list)
+    _unseen: dict[int, int | None] = field(default_factory=dict)
     _boots: int = 0
     _online: bool = True
 
     def __post_init__(self) -> None:
         self._frames = [frame for frame in self.recorded.frames if frame.kind == "CALL"]
+        self._unseen = started_unseen(self.recorded)
         for record in self.recorded.records:
             if isinstance(record, Happening):
                 self._happening(record)
@@ -139,6 +160,8 @@ class _Concluding:
                 self._status(frame, payload)
             case "StartTransaction":
                 self._start(frame, payload)
+            case "MeterValues":
+                self._metered(frame, payload)
             case "StopTransaction":
                 self._stop(frame, payload)
 
@@ -207,11 +230,33 @@ class _Concluding:
         outlet.id_tag = id_tag
         self._shown.pop(id_tag, None)
         self._remote_tags.pop(id_tag, None)
-        outlet.transaction = self._given(frame)
+        outlet.transaction, outlet.started = self._given(frame), True
+
+    def _metered(self, frame: Frame, payload: dict[str, Any]) -> None:
+        """A transaction that nobody saw begin began before the recording: now, as far as it can tell."""
+        n, number = _number(payload.get("connectorId")), _number(payload.get("transactionId"))
+        if not n or number is None or number not in self._unseen:
+            return
+        outlet = self._outlets.setdefault(n, _Outlet())
+        if outlet.transaction is not None:
+            return
+        if not outlet.started:
+            if not outlet.plugged:
+                self._plug_in(frame, n, outlet)
+            outlet.id_tag = self._card_of(number)
+            self._do(frame, "swipe", id_tag=outlet.id_tag, connector=n)
+        outlet.transaction, outlet.started = number, True
+
+    def _card_of(self, number: int) -> str:
+        for frame in self._frames:
+            payload = frame.payload if frame.action == "StopTransaction" else None
+            if isinstance(payload, dict) and payload.get("transactionId") == number and payload.get("idTag"):
+                return str(payload["idTag"])
+        return SOMEBODY
 
     def _given(self, frame: Frame) -> int | None:
         for answer in self.recorded.frames:
-            if answer.line > frame.line and answer.message_id == frame.message_id and not answer.outgoing:
+            if answer.line >= frame.line and answer.message_id == frame.message_id and not answer.outgoing:
                 return (
                     _number(answer.payload.get("transactionId")) if isinstance(answer.payload, dict) else None
                 )
@@ -223,7 +268,7 @@ class _Concluding:
         if n is None:
             return
         outlet = self._outlets[n]
-        outlet.transaction = None
+        outlet.transaction, outlet.started = None, False
         match payload.get("reason", "Local"):
             case "Local":
                 id_tag = str(payload.get("idTag") or outlet.id_tag)

@@ -108,7 +108,16 @@ def compare_answers(call: Frame, recorded: Frame | None, now: Reply | None, at: 
     if now.error is not None:
         return one("error_instead_of_result", recorded=recorded.payload, now=now.error)
     return [
-        Difference(what, action, call.line, at, path, then, value, *_weight(path, what))
+        Difference(
+            what,
+            action,
+            call.line,
+            at,
+            path,
+            then,
+            value,
+            *_weight_of_answer(action, path, what, then, value),
+        )
         for what, path, then, value in _walk(recorded.payload, now.payload, "")
     ]
 
@@ -158,6 +167,15 @@ def _walk(then: Any, now: Any, path: str) -> Iterator[tuple[What, str, Any, Any]
             yield from _walk(old, new, f"{path}[{number}]")
     elif then != now or isinstance(then, bool) != isinstance(now, bool):
         yield "value", path, then, now
+
+
+def _weight_of_answer(action: str, path: str, what: What, then: Any, now: Any) -> tuple[bool, str]:
+    """A stopped transaction is over: that its card is still good may be said or not (OCPP 1.6 §4.10)."""
+    if action == "StopTransaction" and path == "idTagInfo" and what in ("missing_field", "new_field"):
+        info = then if now is None else now
+        if isinstance(info, dict) and info.get("status") == "Accepted":
+            return False, "an accepted card need not be confirmed at the end"
+    return _weight(path, what)
 
 
 def _weight(path: str, what: What) -> tuple[bool, str]:

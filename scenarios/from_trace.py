@@ -13,7 +13,7 @@ from typing import Any
 
 from chargepoint.errors import ConfigError
 from chargepoint.ocpp16.times import format_time
-from scenarios.deeds import Deed, deeds
+from scenarios.deeds import Deed, deeds, started_unseen
 from scenarios.recorded import Frame, Recorded
 
 __all__ = ["story"]
@@ -21,7 +21,8 @@ __all__ = ["story"]
 PATIENCE_S = 10.0
 """How long an `expect` waits when it does not say."""
 
-EXPECTED_ALWAYS = frozenset({"Authorize", "StartTransaction", "StopTransaction"})
+MOST_CONNECTORS = 100
+
 NOT_EXPECTED = frozenset({"BootNotification", "Heartbeat", "MeterValues", "SecurityEventNotification"})
 ALIKE_EVERYWHERE = frozenset({"Preparing", "Charging", "SuspendedEV", "Finishing", "Available", "Faulted"})
 """Statuses that other charge points report as this one does."""
@@ -77,6 +78,9 @@ class _Teller:
         self._calls = [frame for frame in self._frames if frame.kind == "CALL"]
         self._transactions: dict[int, str] = {}  # number -> variable
         self._statuses: dict[int, str] = {}
+        unseen = {} if self._own is not None else started_unseen(recorded)
+        self._running = [number for number, connector in unseen.items() if connector is not None]
+        self._unplaced = [number for number in unseen if number not in self._running]
         self.start = recorded.records[0].at
         self._now = self.start
 
@@ -94,11 +98,8 @@ class _Teller:
             ]
             ocpp = dict(self._own.fields.get("ocpp") or {})
         else:
-            numbers = [1]
-            for frame in self._calls:
-                if frame.outgoing and isinstance(frame.payload, dict):
-                    numbers.append(int(frame.payload.get("connectorId") or 0))
-            station["connectors"] = [{} for _ in range(max(numbers))]
+            numbers = [_connector(frame) or 1 for frame in self._calls if frame.outgoing]
+            station["connectors"] = [{} for _ in range(max(numbers, default=1))]
             ocpp = self._inferred_keys()
         if ocpp:
             station["ocpp"] = ocpp
@@ -107,15 +108,18 @@ class _Teller:
         yield "stations:"
         yield f"  - {_flow({'id': self._recorded.station or 'CP001', 'station': station})}"
         interval = self._recorded.interval_s
-        if interval is not None:
-            yield f"csms: {_flow({'interval_s': interval})}"
+        csms = {} if interval is None else {"interval_s": interval}
+        if len(self._running) == 1:  # what runs when the recording begins keeps its number
+            csms["first_transaction_id"] = self._running[0]
+        if csms:
+            yield f"csms: {_flow(csms)}"
 
     def _inferred_keys(self) -> dict[str, Any]:
         keys: dict[str, Any] = {}
-        samples: dict[Any, list[float]] = {}
+        samples: dict[str, list[float]] = {}
         for frame in self._calls:
             if frame.outgoing and frame.action == "MeterValues" and isinstance(frame.payload, dict):
-                samples.setdefault(frame.payload.get("transactionId"), []).append(frame.at)
+                samples.setdefault(str(frame.payload.get("transactionId")), []).append(frame.at)
         distances = Counter(
             round(later - earlier) for ats in samples.values() for earlier, later in pairwise(ats)
         )
@@ -152,7 +156,7 @@ class _Teller:
             elif begun:
                 yield from self._said(frame)
             elif frame.action == "StatusNotification" and isinstance(frame.payload, dict):
-                self._statuses[frame.payload.get("connectorId", 0)] = str(frame.payload.get("status"))
+                self._statuses[_connector(frame) or 0] = str(frame.payload.get("status"))
         for deed in waiting:
             yield from self._deed(deed, [], math.inf)
 
@@ -172,8 +176,7 @@ class _Teller:
     def _outlets(self) -> list[Any]:
         if self._own is not None:
             return list(self._own.fields.get("connectors") or [{}])
-        numbers = {f.payload.get("connectorId") for f in self._calls if isinstance(f.payload, dict)}
-        return [n for n in numbers if isinstance(n, int) and n > 0] or [1]
+        return list({n for frame in self._calls if (n := _connector(frame))}) or [1]
 
     def _unusual_answer(self, frame: Frame) -> Iterator[str]:
         """What the embedded central system must be told to say, as it would say something else."""
@@ -223,11 +226,18 @@ class _Teller:
                 where = {"connectorId": payload.get("connectorId"), "idTag": payload.get("idTag")}
             case "StopTransaction":
                 number = payload.get("transactionId")
-                where = {"transactionId": self._variable(number)}
+                if number in self._unplaced:
+                    line = abs(frame.line)
+                    yield f"  # line {line}: transaction {number} ends, whose start is not recorded"
+                    return
+                if number not in self._running or len(self._running) == 1:
+                    where = {"transactionId": self._variable(number)}
                 if payload.get("reason", "Local") != "Local":
                     where["reason"] = payload["reason"]
             case "StatusNotification":
-                n, status = payload.get("connectorId", 0), str(payload.get("status"))
+                n, status = _connector(frame), str(payload.get("status"))
+                if n is None:
+                    return
                 before, self._statuses[n] = self._statuses.get(n), status
                 if status == before or (not self._own and (not n or status not in ALIKE_EVERYWHERE)):
                     return
@@ -265,7 +275,8 @@ class _Teller:
             yield f"  - wait: {_duration(seconds)}"
 
     def _variable(self, number: Any) -> Any:
-        return f"{{{self._transactions[number]}}}" if number in self._transactions else number
+        known = isinstance(number, int) and number in self._transactions
+        return f"{{{self._transactions[number]}}}" if known else number
 
     def _with_variables(self, value: Any, name: str = "") -> Any:
         if isinstance(value, dict):
@@ -273,6 +284,12 @@ class _Teller:
         if isinstance(value, list):
             return [self._with_variables(item) for item in value]
         return self._variable(value) if name == "transactionId" else value
+
+
+def _connector(frame: Frame) -> int | None:
+    """Its number, 0 if it names none; None if that cannot be one: charge points write anything."""
+    n = frame.payload.get("connectorId", 0) if isinstance(frame.payload, dict) else 0
+    return n if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= MOST_CONNECTORS else None
 
 
 def _answers(frames: list[Frame]) -> dict[int, Frame]:

@@ -22,11 +22,12 @@ _NOTHING: Mapping[str, Any] = {}
 class View:
     """Since when a thread of the story looks at each station."""
 
+    since: float
     marks: dict[str, Mark] = field(default_factory=dict)
     looked: bool = True  # a condition was looked at since the mark
 
     def copy(self) -> View:
-        return View(dict(self.marks), self.looked)
+        return View(self.since, dict(self.marks), self.looked)
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Branch:
     at: str | None
     scope: ChainMap[str, Any]
     folder: Path
-    view: View = field(default_factory=View)
+    view: View
 
 
 class Knowledge:
@@ -45,6 +46,7 @@ class Knowledge:
     def __init__(self, stage: Stage, variables: Mapping[str, Any], clock: str) -> None:
         self._stage = stage
         self._clock = clock
+        self.began_at = stage.clock.now()
         self.story: dict[str, Any] = {}
         for name, value in variables.items():
             self.story[name] = filled(value, self.always(None))
@@ -57,6 +59,7 @@ class Knowledge:
             **({} if oracle is None else {"site": oracle.numbers(now)}),
             "now": format_time(now),
             "now_s": now,
+            "began_s": self.began_at,
             "clock": self._clock,
             "seed": self._stage.seed,
             "cp": cp,
@@ -70,12 +73,13 @@ class Knowledge:
     def scope(self, branch: Branch) -> dict[str, Any]:
         """All names that are known there."""
         cp = branch.at or next(iter(self._stage.stations), None)
-        return {**self.always(cp), **branch.scope}
+        return {"since_s": branch.view.since, **self.always(cp), **branch.scope}
 
     def move_on(self, branch: Branch) -> None:
         """The story goes on: what a condition looks at begins here."""
         if branch.view.looked:
             branch.view.marks = {cp: Mark.of(staged) for cp, staged in self._stage.stations.items()}
+            branch.view.since = self._stage.clock.now()
             branch.view.looked = False
 
     def note(self, paths: Mapping[str, str], branch: Branch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +17,7 @@ from chargepoint.config.section import Context, Expected, Section, mistake, mist
 from chargepoint.config.source import Document, Place, Scalar, read, spelled
 from chargepoint.config.source import parse as parse_document
 from chargepoint.config.wording import nearest
-from chargepoint.durations import moment
+from chargepoint.durations import Start
 from chargepoint.errors import ConfigError
 from chargepoint.fleet.plan.group import station_config
 from chargepoint.fleet.plan.shipped import template_config, template_problem
@@ -153,9 +153,7 @@ class ScenarioFile(Fragment):
     """A whole scenario."""
 
     title: str = Field(min_length=1, max_length=200, description="What it is, in a few words.")
-    start: Annotated[str | None, Expected("a time such as 2026-03-02T06:00:00Z, or null")] = Field(
-        default=None, description="Station time at the beginning; --start wins; null: now."
-    )
+    start: Start = Field(default=None, description="Station time at the beginning; --start wins; null: now.")
     seed: int = Field(default=0, ge=0, description="The same seed gives the same frames; --seed wins.")
     stations: tuple[StationEntry, ...] = Field(
         default=(StationEntry(),), min_length=1, max_length=1000, description="Who takes part."
@@ -168,16 +166,6 @@ class ScenarioFile(Fragment):
     needs: tuple[Need, ...] = Field(default=(), description="What it cannot do without.")
     background: tuple[Disturbance, ...] = Field(default=(), description="Disturbances from the beginning on.")
     within: Duration = Field(default="366d", description="Station time for the whole story.")
-
-    @field_validator("start")
-    @classmethod
-    def _is_a_moment(cls, start: str | None) -> str | None:
-        try:
-            if start is not None:
-                moment(start)
-        except ValueError:
-            raise mistake(f'is no time (is "{start}"); write for example 2026-03-02T06:00:00Z') from None
-        return start
 
     @field_validator("stations")
     @classmethod
@@ -216,8 +204,7 @@ class Scenario:
     def needs(self) -> tuple[str, ...]:
         """What it cannot do without, what its steps show included."""
         found: dict[str, None] = dict.fromkeys(self.file.needs)
-        stories = [self.file.steps, *(fragment.steps for fragment in self.fragments.values())]
-        for step in (step for steps in stories for step in every(steps)):
+        for step in self._every_step():
             if step.csms is not None:
                 found["own csms" if step.csms.needs_own else "csms commands"] = None
             if step.disturb is not None:
@@ -225,6 +212,15 @@ class Scenario:
         for disturbance in self.file.background:
             found |= dict.fromkeys(disturbance.needs)
         return tuple(found)
+
+    @property
+    def sends(self) -> bool:
+        """Some station says what its software knows nothing of."""
+        return any(step.send is not None for step in self._every_step())
+
+    def _every_step(self) -> Iterator[Any]:
+        for steps in (self.file.steps, *(fragment.steps for fragment in self.fragments.values())):
+            yield from every(steps)
 
     def mentions(self, name: str) -> bool:
         """That variable is among its own, or the word stands in it or in what it includes."""
@@ -291,12 +287,24 @@ def _bind(name: str, path: Path, document: Document, warn: Warn, given: Collecti
         file = ScenarioFile.model_validate(dict(document.tree), context=context)
     except ValidationError as error:
         own = in_order(places(ScenarioFile, error), document, columns=True)
-        raise ConfigError([*own, *problems]) from None
+        raise ConfigError(_by_line([*own, *problems], document.name)) from None
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(_by_line(problems, document.name))
     for place, text in context.warnings.items():
         warn(f"{document.name}:{document.line(place)}: {spelled(place)}: {text}")
     return Scenario(name, file, path, fragments, document.lines)
+
+
+def _by_line(problems: Sequence[str], name: str) -> list[str]:
+    """As a person meets them in the file; those of included files stay behind the one before them."""
+    place = re.compile(rf"{re.escape(name)}:(\d+):(\d+):")
+    at = (0, 0)
+    placed = []
+    for problem in problems:
+        if found := place.match(problem):
+            at = int(found[1]), int(found[2])
+        placed.append((at, problem))
+    return [problem for _, problem in sorted(placed, key=lambda entry: entry[0])]
 
 
 def _finder(document: Document, path: Path, documents: Mapping[str, tuple[Document, Path]]) -> Included:

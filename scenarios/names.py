@@ -12,7 +12,7 @@ from scenarios.expressions import names_between_braces, names_of
 
 __all__ = ["Included", "Story", "strangers"]
 
-ALWAYS = ("cp", "now", "now_s", "clock", "seed", "site")
+ALWAYS = ("cp", "now", "now_s", "began_s", "since_s", "clock", "seed", "site")
 
 SHOWN = (
     "connector", "status", "error_code", "plugged", "transaction_id", "id_tag", "reservation_id", "energy_wh",
@@ -48,6 +48,7 @@ def strangers(story: Story) -> list[str]:
     walk = _Walk(story.included, {*ALWAYS, *story.given})
     tree = story.document.tree
     walk.variables(story.document, ("variables",), tree.get("variables"), frozenset())
+    walk.texts(story.document, ("within",), tree.get("within"), frozenset())
     walk.steps(story.document, ("steps",), tree.get("steps"), frozenset())
     return list(walk.problems)
 
@@ -65,7 +66,7 @@ class _Walk:
     def variables(self, here: Document, place: Place, tree: Any, local: frozenset[str]) -> None:
         """Each may be made of earlier ones."""
         for name, value in _items(tree):
-            self._texts(here, (*place, name), value, local)
+            self.texts(here, (*place, name), value, local)
             self.known.add(str(name))
 
     def steps(self, here: Document, place: Place, steps: Any, local: frozenset[str]) -> None:
@@ -100,19 +101,22 @@ class _Walk:
     def _condition(self, here: Document, place: Place, of: Any, local: frozenset[str]) -> None:
         """Of a verb, a condition or the central system: texts, and what is saved."""
         if not isinstance(of, Mapping):
-            self._texts(here, place, of, local)
+            self.texts(here, place, of, local)
             return
         for key, value in of.items():
             if key == "site" and isinstance(value, Mapping):
                 self._condition(here, (*place, key), value, local)
+            elif key == "frames" and isinstance(value, list):
+                for n, item in enumerate(value):
+                    self._condition(here, (*place, key, n), item, local)
             elif key not in _IN_OTHER_WORDS:
-                self._texts(here, (*place, key), value, local)
+                self.texts(here, (*place, key), value, local)
         self.known |= {str(name) for name, _ in _items(of.get("save"))}
 
     def _repeat(self, here: Document, place: Place, of: Any, local: frozenset[str]) -> None:
         parts = dict(_items(of))
         for key in ("times", "at_most", "for_each"):
-            self._texts(here, (*place, key), parts.get(key), local)
+            self.texts(here, (*place, key), parts.get(key), local)
         counts = {"n", str(parts.get("as", "n")), *(str(name) for name, _ in _items(parts.get("for_each")))}
         self.known |= set(self._assigned(here, parts.get("steps")))
         self.steps(here, (*place, "steps"), parts.get("steps"), local | counts)
@@ -121,7 +125,7 @@ class _Walk:
     def _include(self, here: Document, place: Place, of: Any, local: frozenset[str]) -> None:
         file = dict(_items(of)).get("file") if isinstance(of, Mapping) else of
         given = dict(_items(of)).get("with") if isinstance(of, Mapping) else None
-        self._texts(here, (*place, "with"), given, local)
+        self.texts(here, (*place, "with"), given, local)
         other = self.included(here, str(file))
         if other is None or other.name in self._within:
             self._lost = True
@@ -148,14 +152,15 @@ class _Walk:
                     yield from self._assigned(other, other.tree.get("steps"), (*within, other.name))
             yield from self._assigned(here, of, within)
 
-    def _texts(self, here: Document, place: Place, value: Any, local: frozenset[str]) -> None:
+    def texts(self, here: Document, place: Place, value: Any, local: frozenset[str]) -> None:
+        """Whatever stands between braces, however deep."""
         if isinstance(value, list):
             for n, item in enumerate(value):
-                self._texts(here, (*place, n), item, local)
+                self.texts(here, (*place, n), item, local)
         elif isinstance(value, Mapping):
             for key, item in value.items():
                 self._judge(here, (*place, key), names_between_braces(str(key)), local)
-                self._texts(here, (*place, key), item, local)
+                self.texts(here, (*place, key), item, local)
         elif isinstance(value, Scalar):
             self._judge(here, place, names_between_braces(value), local)
 

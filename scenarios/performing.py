@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import ChainMap
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from chargepoint.actions import VERBS, ActionError
+from chargepoint.durations import seconds
 from chargepoint.quirks.line import QuirkyLine
+from chargepoint.station import Station
 from scenarios.absence import gone
 from scenarios.adapter import Adapter, AdapterError
 from scenarios.commanding import called, told
 from scenarios.disturbing import Disturbing
 from scenarios.expressions import ExpressionError, filled
+from scenarios.faults import Disturbance
 from scenarios.groups import Groups
-from scenarios.knowledge import Branch, Knowledge
+from scenarios.knowledge import Branch, Knowledge, View
 from scenarios.model import Scenario
 from scenarios.payloads import as_text, call_payload
 from scenarios.stage import Stage, StageError
@@ -57,20 +61,29 @@ class Teller:
     async def background(self) -> None:
         """What disturbs from the beginning on."""
         for disturbance in self._scenario.file.background:
-            await self._disturbing.disturb(disturbance, None)
+            await self._disturb(disturbance, None)
 
     async def calm(self) -> None:
         """End every disturbance."""
         await self._disturbing.calm()
 
-    async def story(self, within_s: float) -> None:
-        """All steps. Raises `Failed`, `Undone` or `Unsuited` at the first that goes wrong."""
-        branch = Branch(None, ChainMap(self._knows.story), self._scenario.folder)
-        self._knows.move_on(branch)
-        branch.view.looked = True
-        ends = self._stage.clock.now() + within_s
+    async def story(self) -> None:
+        """All steps. Raises `Failed`, `Undone`, `Unsuited` or `Impossible` at the first that goes wrong."""
+        within = str(filled(self._scenario.file.within, self.always))
         try:
-            await self._steps(self._scenario.file.steps, self.results, branch)
+            within_s = seconds(within)
+        except ValueError as error:
+            raise Impossible(f"within: {error}") from None
+        view = View(self._stage.clock.now())
+        branch = Branch(None, ChainMap(self._knows.story), self._scenario.folder, view)
+        self._knows.move_on(branch)
+        view.looked = True
+        telling = asyncio.ensure_future(self._steps(self._scenario.file.steps, self.results, branch))
+        try:
+            if await self._stage.ends_within(telling, within_s):
+                await telling
+            else:
+                raise await self._out_of_time(within)
         except Gone:
             raise
         except (Failed, Undone, Unsuited):
@@ -78,8 +91,24 @@ class Teller:
                 raise
         if self._failures:
             raise self._failures[0]
-        if self._stage.clock.now() > ends:
-            raise Failed(f"the story took longer than {self._scenario.file.within}")
+
+    async def _out_of_time(self, within: str) -> Failed:
+        """The story's time is over: whatever was under way has failed. Raises `Gone`."""
+        broken_off = [step for step in self._every_result() if step.state is State.BROKEN_OFF]
+        innermost = [
+            step for step in broken_off if all(inner.state is not State.BROKEN_OFF for inner in step.children)
+        ]
+        failed = Failed(f"the story took longer than {within}: it was at {_listed(innermost)}")
+        for step in innermost:
+            await self._blame_absence(step, failed)
+            step.message = f"the story's {within} were over"
+        for step in broken_off:
+            step.state = State.FAILED
+        return failed
+
+    def _every_result(self) -> Iterator[StepResult]:
+        for result in self.results:
+            yield from result.every()
 
     async def _steps(self, steps: Sequence[Any], results: list[StepResult], branch: Branch) -> None:
         for step, result in zip(steps, results, strict=True):
@@ -147,7 +176,7 @@ class Teller:
             await self._csms(of, branch)
         elif kind == "disturb":
             self._knows.move_on(branch)
-            await self._disturbing.disturb(of, self._knows.at(branch).station.identity)
+            await self._disturb(of, self._knows.at(branch).station.identity)
             await self._stage.settle()
         elif kind == "start":
             self._knows.move_on(branch)
@@ -182,11 +211,23 @@ class Teller:
         if not station.online:
             raise Impossible(f"send: {station.identity} is not connected")
         action = str(filled(send.action, scope))
+        self._line(station).call(action, call_payload(action, filled(send.payload, scope)))
+
+    def _line(self, station: Station) -> QuirkyLine:
+        """What says there what the station's own software does not, made when it is first needed."""
         if (line := self._lines.get(station.identity)) is None:
             # Not the seed of the station's own bad habits, whose message ids it would repeat.
             line = self._lines[station.identity] = QuirkyLine((), self._stage.seed + 1)
             station.tamper(line)
-        line.call(action, call_payload(action, filled(send.payload, scope)))
+        return line
+
+    async def _disturb(self, disturbance: Disturbance, at: str | None) -> None:
+        """What is sent suffers as well: it comes in before the disturbance, which is nearer to the wire."""
+        if self._scenario.sends:
+            for identity, staged in self._stage.stations.items():
+                if at in (None, identity):
+                    self._line(staged.station)
+        await self._disturbing.disturb(disturbance, at)
 
     async def _csms(self, of: Csms, branch: Branch) -> None:
         scope = self._knows.scope(branch)
@@ -197,3 +238,8 @@ class Teller:
             self._knows.newest = await called(self._stage, self._adapter, of, cp, scope)
             self._knows.assign(of.save, self._knows.newest["response"] or {}, branch)
         await self._stage.settle()
+
+
+def _listed(steps: Sequence[StepResult]) -> str:
+    """By line and text."""
+    return " and ".join(f"{step.text} (line {step.line})" if step.line else step.text for step in steps)

@@ -23,6 +23,7 @@ from chargepoint.errors import ConfigError, LinkError
 from chargepoint.link import Backoff, WebSocketLink
 from hal.api import Clock, Timer
 from hal.clock import SteppedClock, WallClock
+from scenarios.deeds import started_unseen
 from scenarios.differences import Difference, Reply, compare_answers, compare_calls, ignored
 from scenarios.moves import Move, moves_of
 from scenarios.recorded import Recorded
@@ -77,6 +78,10 @@ class _Player:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[str, Move] = {}  # the newest answered CALL of the central system, by action
         self.outcome = Outcome(recorded.source, self._station, notes=list(recorded.notes))
+        self.outcome.notes += [
+            f"the start of transaction {number} is not in the recording: it goes out under that number"
+            for number in started_unseen(recorded)
+        ]
         for move in self._moves:
             if move.kind == "asked" and move.frame is not None:
                 self._asked.setdefault(move.frame.action or "", deque()).append(move)

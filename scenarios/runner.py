@@ -11,7 +11,7 @@ from typing import Any
 
 from chargepoint.config import StationConfig
 from chargepoint.csms.central_system import CentralSystem
-from chargepoint.durations import moment, seconds
+from chargepoint.durations import moment
 from chargepoint.errors import ConfigError, StoreError
 from hal.clock import WallClock
 from scenarios.adapter import Adapter
@@ -192,7 +192,7 @@ async def _tell(scenario: Scenario, stage: Stage, teller: Teller, outcome: Outco
         if begin != "powered":
             await stage.settle()
     try:
-        await teller.story(seconds(scenario.file.within))
+        await teller.story()
     except Failed as failed:
         outcome.verdict, outcome.why = Verdict.FAIL, str(failed)
         return

@@ -44,6 +44,9 @@ LINGER_S = 0.02
 MOST_TICKS = 300
 """After so many samples they are taken half as often, and so on: a month needs hardly more than a day."""
 
+A_MOMENT_S = 0.001
+"""What ends together with the story's time is in time."""
+
 VEHICLE_FOLLOWS_S = (1.0, 5.0)
 """After a new limit a report looks at what is drawn."""
 
@@ -318,6 +321,37 @@ class Stage:
         if self._failure is not None:
             raise StageError(f"a timer failed: {self._failure!r}") from self._failure
         return result
+
+    async def ends_within(self, telling: asyncio.Future[Any], within_s: float) -> bool:
+        """Let the story be told to its end, or cut it off when so much station time is over: then False.
+
+        A scaled clock cuts nothing off sooner than a real answer may take.
+        """
+        late = False
+        real_ends = self.wire.now() + (min(within_s, REAL_PATIENCE_S) if self.scaled else 0.0)
+
+        def over() -> None:
+            nonlocal late
+            if telling.done():
+                return
+            if (rest_s := real_ends - self.wire.now()) > 0:
+                self.wire.call_at(self.wire.now() + rest_s, over)
+                return
+            late = True
+            self.clock.hold()  # nothing more happens until the telling has ended
+            telling.cancel()
+
+        timer = self.clock.call_at(self.clock.now() + within_s + A_MOMENT_S, over)
+        try:
+            await asyncio.wait({telling})
+        finally:
+            timer.cancel()
+            if not telling.done():
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+            if late:
+                self.clock.release()
+        return not (late and telling.cancelled())
 
     async def sleep(self, seconds: float) -> None:
         """Let so much station time pass."""

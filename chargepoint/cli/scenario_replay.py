@@ -130,8 +130,7 @@ def replay_command(
     TRACE is a file of --trace, a log with a frame and a time stamp per line, or a CSV export.
     Exit code 0: the same in all that matters; 1: not the same; 2: it could not be played.
     """
-    if start is not None and clock.kind == "wall":
-        raise click.UsageError("--start needs --clock xN or --clock stepped: real time cannot be chosen")
+    clock.check(start)
     recorded = read(trace, format=format, station=station, zone=zone)
     config = StationConfig() if config_file is None else load(config_file)
     name = identity or (recorded.station if config_file is None else config.identity) or config.identity

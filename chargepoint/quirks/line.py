@@ -20,7 +20,11 @@ from hal.api import Timer
 __all__ = ["QuirkyLine"]
 
 PATIENCE_S = 30.0
-"""So long a made-up CALL keeps the line while its answer does not come, in real time."""
+"""So long a made-up CALL keeps the line while its answer does not come, in real time; in the station's own
+where it is known to be late."""
+
+LOOKS_EACH_S = 1.0
+"""So often, in the station's time, a made-up CALL looks whether the station has given up one of its own."""
 
 MOST_EXTRA = 100
 """So many made-up CALLs wait for the line; what comes on top is lost."""
@@ -43,10 +47,12 @@ class QuirkyLine(Tamper):
         "_made_up",
         "_past",
         "_patience",
+        "_pumping",
         "_real_id",
         "_seed",
         "_timers",
         "_waiting",
+        "_watching",
         "quirks",
     )
 
@@ -63,6 +69,8 @@ class QuirkyLine(Tamper):
         self._timers: set[Timer] = set()
         self._patience: Timer | None = None
         self._holding = False
+        self._pumping = False
+        self._watching = False
         self._connections = 0
 
     # --- what a quirk may do ------------------------------------------------------------------------
@@ -147,6 +155,15 @@ class QuirkyLine(Tamper):
         """What the station itself calls what is on the wire."""
         return self._real_id or message_id if message_id == self._busy else message_id
 
+    def wait_by_clock(self, message_id: str) -> None:
+        """A CALL of its own: its patience is the station's time from now on."""
+        if message_id == self._busy and self._holding and self._patience is not None:
+            self._holding = False
+            self._patience.cancel()
+            clock = self.edge.host.clock
+            self._patience = clock.call_at(clock.now() + PATIENCE_S, self._given_up)
+            clock.release()
+
     def unanswered(self, message_id: str) -> None:
         """A CALL of its own: on with what waits behind it."""
         if message_id == self._busy and self._real_id is None:
@@ -174,9 +191,27 @@ class QuirkyLine(Tamper):
         self._pump()
 
     def _pump(self) -> None:
-        """Send the next CALL, if none is outstanding."""
-        if self._busy is not None:
+        """Send the next CALL, if none is outstanding; and the one after it, if that one is lost at once."""
+        if self._pumping:
             return
+        self._pumping = True
+        try:
+            if self._real_id is not None and not self.edge.host.awaits(self._real_id):
+                self._free()  # a CALL of its own that it has given up waiting for
+            while self._busy is None and (self._waiting is not None or self._extra):
+                self._send_next()
+        finally:
+            self._pumping = False
+        if self._extra and self._real_id is not None and not self._watching:
+            self._watching = True
+            self.after(LOOKS_EACH_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """Nobody tells when the station gives up waiting for a CALL of its own."""
+        self._watching = False
+        self._pump()
+
+    def _send_next(self) -> None:
         if self._waiting is not None:
             call, data = self._waiting
             self._waiting = None
@@ -185,7 +220,7 @@ class QuirkyLine(Tamper):
             if renamed or call.changed:
                 data = frames.call(self._busy, call.action, call.payload)
             self.edge.transmit(data)
-        elif self._extra:
+        else:
             call = self._made_up = self._extra.pop(0)
             self._busy = self._id_of(call)
             host = self.edge.host

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 from hal.api import Fault, FaultKind, Timer
 from hal.simulated.evse import SimulatedEvse
-from hal.simulated.trouble import ContactorTrouble, MeterTrouble, VehicleTrouble
+from hal.simulated.trouble.contactor import ContactorTrouble, Contradiction
+from hal.simulated.trouble.maker import Troublemaker
+from hal.simulated.trouble.meter import MeterTrouble
+from hal.simulated.trouble.vehicle import VehicleTrouble
 from scenarios.faults.fault import BadDisturbance, Place, Unsuitable
 from scenarios.faults.model import Disturbance
 
@@ -27,6 +30,7 @@ _CONTACTOR: dict[str, ContactorTrouble] = {
     "contactor_bounces": "bounces",
     "mirror_broken": "unseen",
 }
+_KINDS = {how: kind for kind, how in _CONTACTOR.items()}
 _VEHICLE: dict[str, VehicleTrouble] = {
     "ev_ventilation": "ventilation",
     "ev_no_diode": "no_diode",
@@ -64,8 +68,12 @@ class Part:
         self._mend = mended
 
     async def strike(self) -> None:
-        """Break it."""
-        self._break()
+        """Break it. Raises `BadDisturbance` if that contradicts what is broken already."""
+        try:
+            self._break()
+        except Contradiction as error:
+            present = _KINDS[error.present]
+            raise BadDisturbance(f"{self._what}, contradicts {present} there: calm that first") from None
         self._place.struck(self._what)
 
     async def heal(self) -> None:
@@ -79,7 +87,7 @@ class Flapping:
     def __init__(self, disturbance: Disturbance, place: Place, evse: SimulatedEvse) -> None:
         self._every_s = disturbance.every
         self._place = place
-        self._evse = evse
+        self._maker = Troublemaker(evse)
         self._shunned = False
         self._timer: Timer | None = None
 
@@ -93,13 +101,13 @@ class Flapping:
         if self._timer is not None:
             self._timer.cancel()
         self._shunned = False
-        self._evse.misbehave(shunned=False)
+        self._maker.misbehave(shunned=False)
 
     def _flap(self) -> None:
         clock = self._place.clock
         self._timer = clock.call_at(clock.now() + self._every_s, self._flap)
         self._shunned = not self._shunned
-        self._evse.misbehave(shunned=self._shunned)
+        self._maker.misbehave(shunned=self._shunned)
 
 
 def part_of(disturbance: Disturbance, place: Place) -> Part | Flapping:
@@ -119,41 +127,43 @@ def _ways(
     kind: str, disturbance: Disturbance, evse: SimulatedEvse
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """How it breaks and how it is mended."""
+    maker = Troublemaker(evse)
     if kind in _METER:
-        return lambda: evse.break_meter(_METER[kind]), lambda: evse.break_meter(None)
+        return lambda: maker.break_meter(_METER[kind]), lambda: maker.break_meter(None)
     if kind in _CONTACTOR:
-        return lambda: evse.break_contactor(_CONTACTOR[kind]), lambda: evse.break_contactor(None)
+        return lambda: maker.break_contactor(_CONTACTOR[kind]), lambda: maker.mend_contactor(_CONTACTOR[kind])
     if kind in _SENSED:
         fault = _SENSED[kind]
         return lambda: evse.inject(fault), lambda: evse.clear(fault.kind)
     if kind == "lock_broken":
         return lambda: evse.break_lock(True), lambda: evse.break_lock(False)
     if kind == "ev_draws_more":
-        return lambda: evse.misbehave(excess_a=disturbance.by_a), lambda: evse.misbehave(excess_a=0.0)
+        return lambda: maker.misbehave(excess_a=disturbance.by_a), lambda: maker.misbehave(excess_a=0.0)
     if kind == "ev_ignores_stop":
-        return lambda: evse.misbehave(ignores_stop=True), lambda: evse.misbehave(ignores_stop=False)
-
+        return lambda: maker.misbehave(ignores_stop=True), lambda: maker.misbehave(ignores_stop=False)
     if kind == "limit_ignored":
-        return lambda: evse.break_controller(True), lambda: evse.break_controller(False)
+        return lambda: maker.break_controller(True), lambda: maker.break_controller(False)
     if kind == "controller_silent":
-        return lambda: evse.silence_controller(True), lambda: evse.silence_controller(False)
+        return lambda: maker.silence_controller(True), lambda: maker.silence_controller(False)
     if kind == "cable_limit":
         cable_a = _CABLE_A if disturbance.to_a is None else disturbance.to_a
-        return lambda: evse.limit_cable(cable_a), lambda: evse.limit_cable(None)
+        return lambda: maker.limit_cable(cable_a), lambda: maker.limit_cable(None)
     if kind in _VEHICLE:
-        return lambda: evse.break_vehicle(_VEHICLE[kind]), lambda: evse.break_vehicle(None)
-    return _at_once(kind, disturbance, evse), lambda: None
+        return lambda: maker.break_vehicle(_VEHICLE[kind]), lambda: maker.break_vehicle(None)
+    return _at_once(kind, disturbance, evse, maker), lambda: None
 
 
-def _at_once(kind: str, disturbance: Disturbance, evse: SimulatedEvse) -> Callable[[], None]:
+def _at_once(
+    kind: str, disturbance: Disturbance, evse: SimulatedEvse, maker: Troublemaker
+) -> Callable[[], None]:
     """What happens in a moment and mends itself."""
     own_a = _OWN_A if disturbance.to_a is None else disturbance.to_a
     if kind == "limit_turned":
-        return lambda: evse.turn(own_a)
+        return lambda: maker.turn(own_a)
     if kind == "controller_reboot":
-        return lambda: evse.reboot_controller(own_a)
+        return lambda: maker.reboot_controller(own_a)
     if kind == "watchdog_unfed":
-        return evse.starve_watchdog
+        return maker.starve_watchdog
 
     def leap() -> None:
         by_wh = {"meter_back": -disturbance.by_wh, "meter_jump": disturbance.by_wh}.get(kind)

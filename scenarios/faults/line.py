@@ -198,7 +198,7 @@ class FaultyLine(Tamper):
     def lose(self, message: Message) -> None:
         """It never arrives: whoever waits for what would have come of it gets nothing."""
         if message.ours:
-            self.edge.host.wait_by_clock(message.message_id)
+            self.edge.host.unanswered(message.message_id)
         elif self._csms is not None:
             self._csms.lost_on_the_way(self.edge.host.identity, message.message_id)
 

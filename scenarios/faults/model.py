@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from chargepoint import durations
 from chargepoint.config.section import Expected, Section, mistake, mistakes
@@ -31,9 +31,20 @@ def _signed(value: Any) -> Any:
         raise mistake(f'is not a length of time (is "{value}"); write {_SIGNED}') from None
 
 
-Signed = Annotated[float, BeforeValidator(_signed), Expected(_SIGNED)]
+_LENGTH = r"([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+|[0-9]+(\.[0-9]+)?"
+
+Signed = Annotated[
+    float,
+    BeforeValidator(_signed),
+    Expected(_SIGNED),
+    WithJsonSchema({"type": ["string", "number"], "pattern": rf"^\s*[+-]?({_LENGTH})\s*$"}),
+]
 Length = Annotated[
-    float, Field(ge=0), BeforeValidator(_signed), Expected("a time such as 90s, 1h30m or 200ms")
+    float,
+    Field(ge=0),
+    BeforeValidator(_signed),
+    Expected("a time such as 90s, 1h30m or 200ms"),
+    WithJsonSchema({"type": ["string", "number"], "pattern": rf"^\s*\+?({_LENGTH})\s*$", "minimum": 0}),
 ]
 
 LinkKind = Literal["clean_cut", "hard_cut", "half_open", "ping_loss", "slow"]

@@ -197,10 +197,14 @@ class Applied:
     async def begin(self) -> None:
         """Strike at once, or for the first time at a random moment."""
         self._setting.count(f"begun {self.disturbance.called}")
-        if self.disturbance.about_every is None:
-            await self._strike()
-        else:
+        if self.disturbance.about_every is not None:
             self._wait()
+            return
+        try:
+            await self._strike()
+        except BadDisturbance:
+            self._setting.over(self)
+            raise
 
     async def withdraw(self) -> None:
         """End it; harmless if it has ended."""
@@ -212,7 +216,11 @@ class Applied:
 
     async def _strike(self) -> None:
         self._present = True
-        await self._fault.strike()
+        try:
+            await self._fault.strike()
+        except BadDisturbance:
+            self._present = False
+            raise
         lasts_s = 0.0 if self.disturbance.momentary else self.disturbance.for_
         if lasts_s is not None and self._present:
             self._after(lasts_s, self._pass)
@@ -233,7 +241,15 @@ class Applied:
     def _wait(self) -> None:
         """Times between accidents that know nothing of each other are exponential."""
         draw = self.chance(f"{self.disturbance.called} when")
-        self._after(-math.log1p(-draw) * (self.disturbance.about_every or 0.0), self._strike)
+        self._after(-math.log1p(-draw) * (self.disturbance.about_every or 0.0), self._strike_by_chance)
+
+    async def _strike_by_chance(self) -> None:
+        """What cannot be just now, beside another fault, is left out this time."""
+        try:
+            await self._strike()
+        except BadDisturbance as error:
+            self.struck(f"left out: {error}")
+            self._wait()
 
     def _after(self, seconds: float, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
         clock = self.clock

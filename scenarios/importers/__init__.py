@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from datetime import tzinfo
+from io import BytesIO
 from pathlib import Path
 
 from chargepoint.errors import ConfigError
@@ -38,7 +41,7 @@ def read(
             raise ConfigError(
                 [f"{path}: is larger than {MOST_BYTES >> 20} MiB; cut out the part in question"]
             )
-        text = _text(path.read_bytes())
+        text = _text(_unpacked(path, path.read_bytes()))
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from error
     source = Source(str(path), text, zone)
@@ -52,8 +55,27 @@ def read(
             ),
             "log",
         )
+    source.stamps.restart()
     FORMATS[name](source)
     return assembled(source, name, station)
+
+
+def _unpacked(path: Path, content: bytes) -> bytes:
+    """What is within a gzip file, such as rotated logs are; anything else as it is."""
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        with gzip.open(BytesIO(content)) as packed:
+            unpacked = packed.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(
+            [f"{path}: is a damaged gzip file ({error}); unpack what zcat can save of it"]
+        ) from None
+    if len(unpacked) > MOST_BYTES:
+        raise ConfigError(
+            [f"{path}: unpacks to more than {MOST_BYTES >> 20} MiB; cut out the part in question"]
+        )
+    return unpacked
 
 
 def _text(content: bytes) -> str:

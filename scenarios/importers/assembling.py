@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +15,8 @@ from scenarios.importers.framing import Parts, parts
 from scenarios.recorded import Frame, Happening, Recorded
 
 BOTH_WAYS = frozenset({"DataTransfer"})
+_SOAP = re.compile(r"<(?:\w+:)?Envelope\b")
+_PRINTED = re.compile(r"\[\s*[234]\s*,\s*'")
 A_CLOCK_WAS_SET_S = 10 * 365 * 86_400.0
 """A leap no pause is as long as: a charge point that booted in 1970."""
 
@@ -50,7 +53,9 @@ def assembled(source: Source, format: str, wanted: str | None) -> Recorded:
             payload = parts(raw)[3]
         records.append(Frame(at, item.line, outgoing, raw, kind, message_id, action, payload))
     if not any(isinstance(record, Frame) for record in records):
-        raise ConfigError([f"{source.name}: no OCPP frame in {len(source.lines)} lines (read as {format})"])
+        raise ConfigError(
+            [f"{source.name}: no OCPP frame in {len(source.lines)} lines {_instead(source, format)}"]
+        )
     notes = source.notes
     if any(MASK in frame.raw for frame in records if isinstance(frame, Frame)):
         notes.append(f"secrets are masked ({MASK}): frames with them go out so")
@@ -58,6 +63,15 @@ def assembled(source: Source, format: str, wanted: str | None) -> Recorded:
         notes.append(f"{clock.corrections} leaps of the clock were taken out")
     station = found[0].station if found else None
     return Recorded(source.name, format, station, records, len(source.lines), sorted(source.unknown), notes)
+
+
+def _instead(source: Source, format: str) -> str:
+    """What the file seems to be, and what to do."""
+    if _SOAP.search(source.text) is not None:
+        return "but SOAP envelopes: that is OCPP-S, and only OCPP-J is read"
+    if _PRINTED.search(source.text) is not None:
+        return "but objects as Python or JavaScript prints them: log the text that goes over the wire"
+    return f'(read as {format}); a frame is JSON such as [2,"19223201","Heartbeat",{{}}]'
 
 
 def _of_one(source: Source, wanted: str | None) -> list[Found]:
@@ -82,7 +96,7 @@ def _oldest_first(source: Source, found: list[Found]) -> list[Found]:
     if sum(step < 0 for step in steps) <= sum(step > 0 for step in steps):
         return found
     source.notes.append("the newest came first: it was read from its end")
-    return [replace(item, line=-item.line) for item in reversed(found)]
+    return [replace(item, line=-item.line) for item in sorted(found, key=lambda item: -item.line)]
 
 
 def _writer(known: list[tuple[Found, Parts | None]]) -> bool | None:

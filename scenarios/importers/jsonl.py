@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
+from chargepoint.errors import ConfigError
 from chargepoint.ocpp16.times import parse_time
 from scenarios.importers.found import Found, Source
 
 DIRECTIONS = {"cp-to-csms": True, "csms-to-cp": False}
 MAJOR = "1"
+_DECODER = json.JSONDecoder()
+_ARRAY = re.compile(r"\s*\[\s*\{")
+_NEXT = re.compile(r"\s*,\s*(?=\{)")
 _ABOUT = frozenset({"schemaVersion", "timestamp", "chargePointId", "event"})
 
 
 def recognizes(source: Source) -> bool:
-    """The first line is an object with a timestamp, and a frame or an event."""
+    """The first record is an object with a timestamp, and a frame or an event."""
     first = next((line for line in source.lines if line.strip()), "")
     try:
-        record = json.loads(first)
-    except (ValueError, RecursionError):
+        record = next(_array(source), (1, None))[1] if _is_array(source) else json.loads(first)
+    except (ValueError, RecursionError, ConfigError):
         return False
     return isinstance(record, dict) and "timestamp" in record and ("direction" in record or "event" in record)
 
@@ -26,16 +32,7 @@ def recognizes(source: Source) -> bool:
 def collect(source: Source) -> None:
     """Every record; a last line cut short is counted, anything else that is no record is an error."""
     newer: set[str] = set()
-    for number, line in enumerate(source.lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if number == len(source.lines):  # the process that wrote it ended within the line
-                source.unknown.append(number)
-                continue
-            raise source.mistake(number, f"is not JSON ({error}); repair or remove the line") from None
+    for number, record in _array(source) if _is_array(source) else _lines(source):
         if not isinstance(record, dict):
             raise source.mistake(number, "is not an object")
         version = str(record.get("schemaVersion", "1.0"))
@@ -48,6 +45,43 @@ def collect(source: Source) -> None:
             source.unknown.append(number)
         else:
             source.found.append(found)
+
+
+def _lines(source: Source) -> Iterator[tuple[int, Any]]:
+    """A record on each line."""
+    for number, line in enumerate(source.lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if number == len(source.lines):  # the process that wrote it ended within the line
+                source.unknown.append(number)
+                continue
+            raise source.mistake(number, f"is not JSON ({error}); repair or remove the line") from None
+
+
+def _is_array(source: Source) -> bool:
+    return _ARRAY.match(source.text) is not None
+
+
+def _array(source: Source) -> Iterator[tuple[int, Any]]:
+    """The records of one JSON array, each with the line it begins on."""
+    text, line, counted = source.text, 1, 0
+    opening = _ARRAY.match(text)
+    assert opening is not None
+    at = opening.end() - 1
+    while True:
+        line, counted = line + text.count("\n", counted, at), at
+        try:
+            record, end = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            raise source.mistake(line, "begins a record that is not JSON; repair or remove it") from None
+        yield line, record
+        following = _NEXT.match(text, end)
+        if following is None:
+            return
+        at = following.end()
 
 
 def _found(source: Source, number: int, record: dict[str, Any]) -> Found | None:

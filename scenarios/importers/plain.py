@@ -61,6 +61,8 @@ def collect(source: Source) -> None:
             raw, rest = found[0], line[start + found[1] :]
         stamp = source.stamps.read(prefix)
         stamp = source.stamps.read(rest) if stamp is None else stamp
+        # In a line of JSON the fields beside the frame may stand behind it.
+        about = f"{rest} {prefix}" if prefix.lstrip().startswith("{") else prefix
         last = stamp if stamp is not None else last
         if last is None:
             raise source.mistake(first, "a frame without a time stamp, and none on the lines before it")
@@ -68,10 +70,10 @@ def collect(source: Source) -> None:
             Found(
                 last,
                 first,
-                words.station(prefix),
+                words.station(about),
                 raw=raw,
-                outgoing=words.outright(prefix),
-                word=words.word(prefix),
+                outgoing=words.outright(about),
+                word=words.word(about),
             )
         )
 

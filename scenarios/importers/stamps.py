@@ -9,25 +9,38 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = r"(?P<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _TIME = r"(?P<h>\d{1,2}):(?P<m>\d\d):(?P<s>\d\d)(?:[.,:](?P<fraction>\d{1,9}))?"
+# Spreadsheets show no seconds, and write them so when they save.
+_TIME_OF_DATE = r"(?P<h>\d{1,2}):(?P<m>\d\d)(?::(?P<s>\d\d)(?:[.,:](?P<fraction>\d{1,9}))?)?"
 _ZONE = r"(?:\s?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)\b)?"
 
 _DATED = (
-    re.compile(rf"(?<!\d)(?P<year>\d{{4}})[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)[T\s_,]+{_TIME}{_ZONE}"),
-    re.compile(rf"(?<!\d)(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d)[T\s_-]{_TIME}{_ZONE}"),
-    re.compile(rf"(?<!\d)(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}})[T\s,]+{_TIME}{_ZONE}"),
-    re.compile(rf"(?<!\d)(?P<day>\d{{1,2}})/{_MONTH}/(?P<year>\d{{4}})[:\s]{_TIME}{_ZONE}", re.I),
     re.compile(
-        rf"(?<!\d)(?P<month>\d{{1,2}})/(?P<day>\d{{1,2}})/(?P<year>\d{{4}}),?\s+{_TIME}\s*(?P<half>[AP]M)",
+        rf"(?<!\d)(?P<year>\d{{4}})[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)[T\s_,]+{_TIME_OF_DATE}{_ZONE}"
+    ),
+    re.compile(rf"(?<!\d)(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d)[T\s_-]{_TIME_OF_DATE}{_ZONE}"),
+    re.compile(
+        rf"(?<!\d)(?P<day>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}})[T\s,]+{_TIME_OF_DATE}{_ZONE}"
+    ),
+    re.compile(
+        rf"(?<!\d)(?P<day>\d{{1,2}})[/\s-]{_MONTH}[/\s-](?P<year>\d{{4}})[:\s]\s*{_TIME_OF_DATE}{_ZONE}", re.I
+    ),
+    re.compile(
+        rf"(?<!\d)(?P<month>\d{{1,2}})/(?P<day>\d{{1,2}})/(?P<year>\d{{4}}),?\s+{_TIME_OF_DATE}\s*(?P<half>[AP]M)",
         re.I,
     ),
-    re.compile(rf"(?<!\d)(?P<day>\d{{1,2}})/(?P<month>\d{{1,2}})/(?P<year>\d{{4}}),?\s+{_TIME}{_ZONE}"),
-    re.compile(rf"\b{_MONTH}\s+(?P<day>\d{{1,2}})(?:,?\s+(?P<year>\d{{4}}))?,?\s+{_TIME}{_ZONE}", re.I),
+    re.compile(
+        rf"(?<!\d)(?P<day>\d{{1,2}})/(?P<month>\d{{1,2}})/(?P<year>\d{{4}}),?\s+{_TIME_OF_DATE}{_ZONE}"
+    ),
+    re.compile(
+        rf"\b{_MONTH}\s+(?P<day>\d{{1,2}})(?:,?\s+(?P<year>\d{{4}}))?,?\s+(?:@\s+)?{_TIME_OF_DATE}{_ZONE}",
+        re.I,
+    ),
 )
 _EPOCH = re.compile(r"(?<![\w.-])(?P<whole>1\d{9})(?P<ms>\d{3})?(?:\.(?P<fraction>\d{1,9}))?(?![\w-])")
 _BARE = re.compile(rf"(?<![\d:]){_TIME}(?![\d:])")
 _WITHIN = re.compile(r'"(?:timestamp|currentTime)\\?"\s*:\s*\\?"([^"\\]+)')
 
-HALF_A_DAY_S, DAY_S = 43_200.0, 86_400.0
+A_MINUTE_S, HALF_A_DAY_S, DAY_S = 60.0, 43_200.0, 86_400.0
 
 
 def reference(text: str) -> datetime:
@@ -50,6 +63,11 @@ class StampReader:
         self._near = near.astimezone(self._zone)
         self._day: date | None = None  # of bare times, which tell no date
         self._last: float | None = None
+        self._newest: float | None = None  # of stamps with a date but without an offset
+
+    def restart(self) -> None:
+        """What is read next are the lines from the first one on."""
+        self._day = self._last = self._newest = None
 
     def read(self, text: str) -> float | None:
         """Seconds since the epoch; None without a stamp."""
@@ -76,7 +94,7 @@ class StampReader:
             hour = hour % 12 + (12 if half.upper() == "PM" else 0)
         try:
             moment = datetime(
-                year, number, int(parts["day"]), hour, int(parts["m"]), min(int(parts["s"]), 59)
+                year, number, int(parts["day"]), hour, int(parts["m"]), min(int(parts["s"] or 0), 59)
             )
         except ValueError:
             return None
@@ -84,7 +102,14 @@ class StampReader:
             180
         ):
             moment = moment.replace(year=year - 1)  # a log that runs over New Year
-        return _epoch(moment, _offset(parts.get("zone"), self._zone), parts["fraction"])
+        if parts.get("zone") is not None:
+            return _epoch(moment, _offset(parts["zone"], self._zone), parts["fraction"])
+        at = _epoch(moment, self._zone, parts["fraction"])
+        if self._newest is not None and at < self._newest - A_MINUTE_S:
+            again = _epoch(moment.replace(fold=1), self._zone, parts["fraction"])
+            at = again if again >= self._newest - A_MINUTE_S else at  # the hour that comes twice in autumn
+        self._newest = at
+        return at
 
     def _bare(self, match: re.Match[str]) -> float | None:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from scenarios.importers import words
 from scenarios.importers.found import Found, Source
@@ -13,15 +14,17 @@ from scenarios.importers.framing import begin, whole
 from scenarios.importers.jsonl import rebuilt
 
 DELIMITERS = ",;\t|"
+_SEP = re.compile(r'"?sep=(.|\t)"?', re.I)
 
 HEADERS = {
     "time": "timestamp|time|datetime|date time|date|created at|created|logged at|log time|ts|received at"
     "|event time|zeitstempel|zeit|zeitpunkt|datum|datum uhrzeit|uhrzeit|empfangen am",
-    "direction": "direction|dir|way|sender|from|type direction|flow|origin|source"
+    "direction": "direction|dir|way|sender|from|type direction|flow|origin|source|initiator|initiated by"
     "|richtung|absender|von|quelle",
     "raw": "raw|raw message|message|ocpp message|frame|text|data|content|log|log message|json|body"
     "|nachricht|ocpp nachricht|rohnachricht|inhalt|daten|meldung",
-    "payload": "payload|request|response|parameters|params|message body|nutzdaten|anfrage|antwort",
+    "payload": "payload|request|request payload|parameters|params|message body|nutzdaten|anfrage",
+    "answer": "response|response payload|answer|reply|confirmation|antwort",
     "action": "action|command|ocpp action|operation|message name|method|aktion|befehl|nachrichtenname",
     "id": "message id|messageid|unique id|uniqueid|id|request id|correlation id|msg id|uid|uuid|guid|call id"
     "|nachrichten id|nachricht id|nachrichtennummer",
@@ -32,6 +35,9 @@ HEADERS = {
     "|ladepunkt|ladepunkt id|ladepunktkennung|ladestation|ladestation id|ladesäule"
     "|ladesäule id|ladesaeule|ladegerät|station name|gerät|wallbox",
 }
+DATES, TIMES = ("date", "datum"), ("time", "uhrzeit", "zeit")
+"""Two columns that make one time stamp, where a table has both."""
+
 _NAMES = {name: column for column, names in HEADERS.items() for name in names.split("|")}
 
 
@@ -47,12 +53,12 @@ def recognizes(source: Source) -> bool:
     if sum(width == widths[0] for width in widths) < 0.9 * len(widths):
         return False
     columns = _named(rows[0][1])
-    if "time" in columns and ("raw" in columns or {"payload", "id"} <= columns.keys()):
+    if "time" in columns and _tells_frames(columns):
         return True
     cells = [cell for _, row in rows for cell in row]
     if not any(_is_frame(cell) for cell in cells):
         return False
-    return source.name.lower().endswith((".csv", ".tsv")) or any(
+    return source.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")) or any(
         len(cell) < 40 and source.stamps.read(cell) is not None for cell in cells
     )
 
@@ -71,30 +77,33 @@ def collect(source: Source) -> None:
     else:
         columns, header = {}, []
     _by_content(source, columns, [row for _, row in rows[:50]])
-    if "time" not in columns or not ("raw" in columns or {"payload", "id"} <= columns.keys()):
+    if "time" not in columns or not _tells_frames(columns):
         missing = "time stamp" if "time" not in columns else "frame"
         names = f" among {', '.join(header)}" if header else ""
         raise source.mistake(
             1, f"found no column with a {missing}{names}; name them timestamp, direction and raw"
         )
+    source.stamps.restart()
     for line, row in rows:
-        found = _found(source, columns, line, row)
-        if found is None:
+        found = list(_found(source, columns, line, row))
+        if not found:
             source.unknown.append(line)
-        else:
-            source.found.append(found)
+        source.found += found
 
 
 def _rows(source: Source, most: int | None) -> list[tuple[int, list[str]]]:
     """Line number and cells of each row that is not empty."""
     text = source.text.splitlines(keepends=True)
-    reader = csv.reader(text, delimiter=_delimiter(text[:40]), skipinitialspace=True)
+    said = _SEP.fullmatch(text[0].strip()) if text else None  # a first line by which Excel opens a file
+    skipped = 0 if said is None else 1
+    delimiter = _delimiter(text[:40]) if said is None else said[1]
+    reader = csv.reader(text[skipped:], delimiter=delimiter, skipinitialspace=True)
     rows: list[tuple[int, list[str]]] = []
-    line = 1
+    line = 1 + skipped
     for row in reader:
         if any(cell.strip() for cell in row):
             rows.append((line, row))
-        line = reader.line_num + 1
+        line = reader.line_num + 1 + skipped
         if most is not None and len(rows) >= most:
             break
     return rows
@@ -125,6 +134,12 @@ def _named(header: Sequence[str]) -> dict[str, int]:
         column = _NAMES.get(name) or _NAMES.get(name.replace(" ", ""))
         if column is not None:
             columns.setdefault(column, number)
+        if name in DATES:
+            columns.setdefault("date", number)
+        elif name in TIMES:
+            columns.setdefault("clock", number)
+    if "answer" in columns and "payload" not in columns:  # requests and answers in rows of their own
+        columns["payload"] = columns.pop("answer")
     return columns
 
 
@@ -152,7 +167,7 @@ def _by_content(source: Source, columns: dict[str, int], rows: list[list[str]]) 
     frames = best(_is_frame)
     if frames is not None:
         columns["raw"] = frames
-    elif "payload" not in columns and (objects := best(_is_object)) is not None:
+    elif columns.keys().isdisjoint({"payload", "answer"}) and (objects := best(_is_object)) is not None:
         columns.pop("raw", None)
         columns["payload"] = objects
     raw = columns.get("raw")
@@ -166,38 +181,67 @@ def _by_content(source: Source, columns: dict[str, int], rows: list[list[str]]) 
             columns["direction"] = said
 
 
-def _found(source: Source, columns: dict[str, int], line: int, row: list[str]) -> Found | None:
+def _found(source: Source, columns: dict[str, int], line: int, row: list[str]) -> Iterator[Found]:
+    """What a row tells: a frame, or a request with its answer beside it."""
+
     def cell(column: str) -> str:
         number = columns.get(column)
         return row[number].strip() if number is not None and number < len(row) else ""
 
-    raw: str | None = None
-    if text := cell("raw"):
-        start = begin(text)
-        taken = None if start is None else whole(text[start:])
-        raw = None if taken is None else taken[0]
-    elif cell("id"):
+    def payload(column: str) -> Any:
         try:
-            payload = json.loads(cell("payload") or "{}")
+            return json.loads(cell(column) or "{}")
         except (ValueError, RecursionError):
-            raise source.mistake(line, f"the payload is not JSON: {cell('payload')[:60]}") from None
-        raw = rebuilt(
-            cell("kind") or ("call" if cell("action") else "result"), cell("id"), cell("action"), payload
-        )
+            raise source.mistake(line, f"the payload is not JSON: {cell(column)[:60]}") from None
+
+    raw: str | None = None
+    message_id = cell("id") or (f"line {line}" if "answer" in columns else "")
+    if cell("raw"):
+        raw = _frame(cell("raw"))
+    elif message_id:
+        kind = cell("kind") or ("call" if cell("action") else "result")
+        raw = rebuilt("call" if "answer" in columns else kind, message_id, cell("action"), payload("payload"))
     if raw is None:
-        return None
-    at = source.stamps.read(cell("time"))
+        return
+    at = _moment(source, cell)
     if at is None:
-        raise source.mistake(line, f"{cell('time')!r} is no time stamp")
-    said = cell("direction")
-    return Found(
-        at,
-        line,
-        cell("station") or None,
-        raw=raw,
-        outgoing=words.outright(said) if words.outright(said) is not None else _speaker(said),
-        word=words.word(said),
-    )
+        raise source.mistake(
+            line, f"{cell('time')!r} is no time stamp; write for example 2026-04-14 16:58:02"
+        )
+    said, station = cell("direction"), cell("station") or None
+    outgoing = words.outright(said) if words.outright(said) is not None else _speaker(said)
+    word = words.word(said)
+    yield Found(at, line, station, raw=raw, outgoing=outgoing, word=word)
+    if cell("answer"):
+        answer = _frame(cell("answer")) or rebuilt("result", message_id, None, payload("answer"))
+        yield Found(
+            at,
+            line,
+            station,
+            raw=answer,
+            outgoing=None if outgoing is None else not outgoing,
+            word=None if word is None else not word,
+        )
+
+
+def _frame(text: str) -> str | None:
+    start = begin(text)
+    taken = None if start is None else whole(text[start:])
+    return None if taken is None else taken[0]
+
+
+def _moment(source: Source, cell: Callable[[str], str]) -> float | None:
+    """Of one cell, or of the date in one and the time in another."""
+    if cell("date") and cell("clock"):
+        at = source.stamps.read(f"{cell('date')} {cell('clock')}")
+        if at is not None:
+            return at
+    return source.stamps.read(cell("time"))
+
+
+def _tells_frames(columns: dict[str, int]) -> bool:
+    named = columns.keys()
+    return "raw" in named or {"payload", "id"} <= named or {"payload", "answer", "action"} <= named
 
 
 def _speaker(said: str) -> bool | None:

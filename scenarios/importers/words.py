@@ -25,7 +25,7 @@ _WORD = re.compile(
 )
 _STATION = re.compile(
     r"\b(?:charge[_-]?box(?:[_-]?id)?|charge[_-]?point(?:[_-]?id)?|cp[_-]?id|cp|station(?:[_-]?id)?|identity|evse)"
-    r"\s*[=:]\s*[\"']?(?P<id>[^\s,;\"'\]\)}]+)",
+    r"[\"']?\s*[=:]\s*[\"']?(?!null\b)(?P<id>[^\s,;\"'\]\)}]+)",
     re.I,
 )
 _NEAR_WORD = re.compile(

@@ -583,3 +583,66 @@ def test_every_kind_strikes_again_and_again_and_nothing_is_lost() -> None:
             await rig.nothing_is_lost()
 
     play(run)
+
+
+def test_faults_of_one_contactor_that_can_be_together_are_each_calmed_alone() -> None:
+    """Bouncing contacts weld, which is how they do in life."""
+
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="contactor_bounces", name="worn")
+            await rig.do("plug_in", connector=1)
+            await rig.wait(60)
+            await rig.disturb(hardware="contactor_welded")
+            await rig.do("plug_out", connector=1)
+            await rig.wait(30)
+            assert rig.status()["error_code"] == "PowerSwitchFailure"
+            await rig.disturb(calm="worn")
+            await rig.wait(30)
+            assert rig.evse.closed
+            assert rig.status()["error_code"] == "PowerSwitchFailure"
+            await rig.disturb(calm="contactor_welded")
+            await rig.wait(30)
+            assert not rig.evse.closed
+            assert rig.status()["error_code"] == "NoError"
+
+    play(run)
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted"),
+    [("contactor_welded", "contactor_not_closing"), ("contactor_not_closing", "contactor_welded")],
+)
+def test_what_a_contactor_cannot_be_at_once_is_refused_by_both_names(present: str, wanted: str) -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware=present)
+            with pytest.raises(BadDisturbance, match=f"{wanted}.*{present}"):
+                await rig.disturb(hardware=wanted)
+            assert rig.evse.closed is (present == "contactor_welded")
+            await rig.disturb(calm=wanted)  # what never struck is nothing to mend
+            assert rig.evse.closed is (present == "contactor_welded")
+            await rig.disturb(calm=present)
+            await rig.disturb(hardware=wanted)
+            assert rig.evse.closed is (wanted == "contactor_welded")
+
+    play(run)
+
+
+def test_a_fault_by_chance_that_cannot_be_just_now_is_left_out_and_comes_another_time() -> None:
+    async def run() -> None:
+        async with live(behaviour=FREE) as rig:
+            await rig.disturb(hardware="contactor_welded")
+            await rig.disturb(hardware="contactor_not_closing", **{"about_every": "1h", "for": "1m"})
+            await rig.wait(12 * 3600)
+            assert {one.what for one in rig.struck if one.name == "contactor_not_closing"} == {
+                "left out: contactor_not_closing, connector 1, contradicts contactor_welded there: "
+                "calm that first"
+            }
+            assert rig.evse.closed
+            await rig.disturb(calm="contactor_welded")
+            rig.struck.clear()
+            await rig.wait(12 * 3600)
+            assert "contactor_not_closing, connector 1" in {one.what for one in rig.struck}
+
+    play(run)

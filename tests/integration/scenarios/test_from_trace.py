@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from chargepoint.cli.scenario_replay import from_trace_command
 from chargepoint.errors import ConfigError
 from scenarios import model, runner
+from scenarios.deeds import started_unseen
 from scenarios.from_trace import story
 from scenarios.importers import read
 from scenarios.recorded import Frame, Happening, Recorded
@@ -223,3 +225,61 @@ def test_a_recording_whose_program_ended_in_the_middle_of_a_charge(tmp_path: Pat
     assert [stop["reason"] for stop in stops if stop is not None] == ["Reboot"]
     outcome, _ = run(recorded)
     assert outcome.verdict is Verdict.PASS, outcome.why
+
+
+def from_the_middle(folder: Path) -> Path:
+    """A log that begins while a car charges."""
+    lines = (SAMPLES / "steve.log").read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if '"MeterValues"' in line)
+    path = folder / "middle.log"
+    path.write_text("\n".join(lines[first:]))
+    return path
+
+
+def test_a_log_that_begins_while_a_car_charges(tmp_path: Path) -> None:
+    """The car is plugged in and its card shown at once; its transaction keeps its number."""
+    recorded = read(from_the_middle(tmp_path))
+    [(number, connector)] = started_unseen(recorded).items()
+    assert connector == 1
+    [stop] = [
+        frame for frame in recorded.frames if frame.kind == "CALL" and frame.action == "StopTransaction"
+    ]
+    outcome, calls = run(recorded)
+    assert outcome.verdict is Verdict.PASS, outcome.why
+    [history] = outcome.stations.values()
+    [start] = [e for e in history.exchanges if e.action == "StartTransaction"]
+    [stopped] = [e for e in history.exchanges if e.action == "StopTransaction"]
+    assert start.request["idTag"] == stop.payload["idTag"]
+    assert stopped.request["transactionId"] == number == stop.payload["transactionId"]
+    assert [c for c in calls if c not in ("StartTransaction", "Authorize", "MeterValues")][-3:] == [
+        action for action in actions(recorded) if action != "MeterValues"
+    ][-3:]
+
+
+def test_an_end_whose_beginning_was_lost_is_not_expected(tmp_path: Path) -> None:
+    """The line with the StartTransaction was cut short: nothing can make that transaction end."""
+    lines = (SAMPLES / "steve.log").read_text().splitlines()
+    path = tmp_path / "cut.log"
+    kept = [line for line in lines if '"MeterValues"' not in line]
+    path.write_text("\n".join(line[:90] if '"StartTransaction"' in line else line for line in kept))
+    recorded = read(path)
+    [number] = started_unseen(recorded)
+    text = story(recorded)
+    assert f"transaction {number} ends, whose start is not recorded" in text
+    assert "frame: StopTransaction" not in text
+    assert model.parse(text, "written.yaml").title == "What cut.log shows"
+
+
+@pytest.mark.parametrize("nonsense", [None, "x", "", -1, 1.5, True, [], {"a": [1]}, 10**9], ids=repr)
+def test_a_charge_point_that_writes_nonsense(nonsense: object) -> None:
+    """A number that is none makes neither a crash nor a thousand million connectors."""
+    recorded = read(SAMPLES / "steve.log")
+    for key in ("connectorId", "transactionId", "idTag", "status", "idTagInfo"):
+        records: list[Frame | Happening] = [
+            replace(record, payload={**record.payload, key: nonsense})
+            if isinstance(record, Frame) and isinstance(record.payload, dict) and key in record.payload
+            else record
+            for record in recorded.records
+        ]
+        text = story(replace(recorded, records=records))
+        assert len(text) < 20_000

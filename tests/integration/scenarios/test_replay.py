@@ -19,7 +19,7 @@ from chargepoint.errors import ConfigError
 from chargepoint.link import LinkSettings
 from hal.clock import ScaledClock, SteppedClock
 from scenarios.importers import read
-from scenarios.recorded import Recorded
+from scenarios.recorded import Frame, Recorded
 from scenarios.replay import Options, Outcome, replay
 from tests.integration.scenarios.recordings import A_SESSION, START, Step, record
 
@@ -110,6 +110,22 @@ def test_a_session_played_again_is_the_same(session: Recorded) -> None:
     assert played.outcome.transactions == {700: 1}
     [stop] = [frame for way, frame in played.frames if way == "rx" and frame[2] == "StopTransaction"]
     assert stop[3]["transactionId"] == 1
+
+
+def test_a_recording_that_begins_while_a_car_charges(session: Recorded) -> None:
+    """Nobody can know the number of that transaction today: it goes out as it was, and that is said."""
+    [start] = [n for n, r in enumerate(session.records) if isinstance(r, Frame) and _starts(r)]
+    played = play(replace(session, records=session.records[start + 2 :]))
+    [stop] = [frame for way, frame in played.frames if way == "rx" and frame[2] == "StopTransaction"]
+    assert stop[3]["transactionId"] == 700
+    assert [note for note in played.outcome.notes if "transaction" in note] == [
+        "the start of transaction 700 is not in the recording: it goes out under that number"
+    ]
+    assert not [note for note in play(session).outcome.notes if "transaction" in note]
+
+
+def _starts(frame: Frame) -> bool:
+    return frame.kind == "CALL" and frame.action == "StartTransaction"
 
 
 def test_distances_are_kept_and_ids_are_new(session: Recorded, tmp_path: Path) -> None:

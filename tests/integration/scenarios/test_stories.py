@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chargepoint.errors import ConfigError
 from scenarios.model import load, parse
 from scenarios.runner import RunOptions, run
 from scenarios.verdict import Outcome, State, Verdict
@@ -468,3 +469,207 @@ def test_the_tree_names_stations_and_lengths_as_they_were() -> None:
     beyond = play("- {at: '{cp + seed}', wait: 1s}")
     assert beyond.verdict is Verdict.ERROR
     assert beyond.steps[0].state is State.ERROR
+
+
+# --- the story's clock in what is expected ----------------------------------------------------------------
+
+
+def test_a_time_stamp_is_measured_from_where_the_story_went_on() -> None:
+    """Plug, seven seconds, card: the start is stamped seven seconds after what is looked at began."""
+    passed(
+        """
+- wait: 1m
+- expect: {online: true}
+- plug_in: {connector: 1, ev: compact}
+- wait: 7s
+- swipe: {id_tag: TAG1}
+- expect:
+    frames:
+      - {frame: StatusNotification, where: {status: Preparing, timestamp: "~ {moment(since_s)} +- 0.5"}}
+      - {frame: StartTransaction, that: "seconds(timestamp) == since_s + 7 and since_s == began_s + 60"}
+      - {frame: StatusNotification, where: {status: Charging}, that: seconds(timestamp) < since_s + 10}
+- expect: {frame: Authorize, that: t == since_s + 7}
+- wait: 1m
+- expect: {frames: [{frame: MeterValues, that: "seconds(meterValue[0].timestamp) == since_s + 58"}]}
+"""
+    )
+
+
+def test_since_the_start_the_story_began_then() -> None:
+    passed(
+        "- wait: 1h\n- plug_in: {connector: 1}\n"
+        "- expect: {frame: BootNotification, since: start, that: since_s == began_s and t - since_s < 1}"
+    )
+
+
+def test_a_frame_in_a_sequence_that_comes_too_late_says_so() -> None:
+    why = failed(
+        CHARGE.partition("- expect")[0]
+        + "- expect:\n    frames:\n"
+        + "      - {frame: Authorize}\n      - {frame: StartTransaction, that: seconds(timestamp) < since_s}"
+    )
+    assert (
+        "it came as far as 1 of them: StartTransaction came, but seconds(timestamp) < since_s is not" in why
+    )
+
+
+def test_a_frame_in_a_sequence_is_known_by_its_answer_and_by_what_a_path_finds() -> None:
+    passed(
+        """
+- csms: {answer: Authorize, error: InternalError, times: 1}
+- plug_in: {connector: 1}
+- swipe: {id_tag: TAG1}
+- swipe: {id_tag: TAG1}
+- expect:
+    frames:
+      - {frame: Authorize, error: InternalError}
+      - {frame: Authorize, path: "response.idTagInfo.status == 'Accepted'"}
+      - {frame: StartTransaction, path: response.transactionId}
+"""
+    )
+
+
+def test_a_story_of_the_page_holds_at_any_start() -> None:
+    """Its moments are counted from its beginning."""
+    story = """
+- csms:
+    call: ReserveNow
+    payload: {connectorId: 1, idTag: HERS, reservationId: 7, expiryDate: "{moment(began_s + 600)}"}
+    expect: {status: Accepted}
+- wait: {until: "{moment(began_s + 599)}"}
+- expect: {status: Reserved, within: 0s}
+- wait: {until: "{moment(began_s + 601)}"}
+- expect: {status: Available, within: 0s}
+"""
+    for start in (1_772_409_600.0, 2_147_483_640.0, 1_774_745_999.5):
+        passed(story, RunOptions(start=start))
+
+
+# --- the time a story has ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clock", ["stepped", "x600", "wall"])
+def test_a_story_fails_at_the_moment_its_time_is_over(clock: str) -> None:
+    within = "2s" if clock == "wall" else "30m"
+    outcome = play(
+        "- plug_in: {connector: 1}\n- wait: 1s\n- wait: 2d\n- plug_out: {connector: 1}",
+        RunOptions(clock=clock, real_within_s=60),
+        f"within: {within}",
+    )
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.why == f"the story took longer than {within}: it was at wait 2d (line 6)"
+    states = [State.PASSED, State.PASSED, State.FAILED, State.NOT_RUN]
+    assert [step.state for step in outcome.steps] == states
+    assert outcome.steps[2].message == f"the story's {within} were over"
+    assert outcome.steps[2].ended_at is not None
+    assert outcome.steps[2].ended_at - outcome.began_at < 7200  # and not two days
+    if clock == "stepped":
+        assert outcome.steps[2].ended_at - outcome.began_at == pytest.approx(1800, abs=0.01)
+
+
+def test_nothing_happens_after_the_moment_at_which_the_time_was_over() -> None:
+    outcome = play(CHARGE + "- wait: 10h", head="within: 10m")
+    last = max(frame.at for frame in outcome.stations["CP001"].frames)
+    assert last - outcome.began_at <= 600
+    assert outcome.steps[-1].state is State.FAILED
+    assert "MeterValues" in outcome.stations["CP001"].frames[-2].text  # the tenth came all the same
+
+
+def test_what_ends_with_the_time_of_the_story_is_in_time() -> None:
+    passed("- wait: 10m\n- expect: {online: true, within: 0s}", head="within: 10m")
+    passed(
+        "- expect_never: {frame: StartTransaction, for: 10m}", head="within: '{long}'\nvariables: {long: 10m}"
+    )
+
+
+def test_a_time_that_a_variable_gives_wrongly_is_an_error() -> None:
+    outcome = play(
+        "- wait: 1s", RunOptions(variables={"long": "soon"}), "within: '{long}'\nvariables: {long: 1m}"
+    )
+    assert outcome.verdict is Verdict.ERROR
+    assert outcome.why.startswith("within: 'soon' is no length of time")
+    with pytest.raises(ConfigError, match="2:1: within: lng is not known here; did you mean long"):
+        parse("title: T\nwithin: '{lng}'\nvariables: {long: 1m}\nsteps: [{wait: 1s}]\n")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "- expect: {frame: StartTransaction, within: 1h}",
+        "- expect_never: {frame: StartTransaction, for: 1h}",
+        "- repeat: {until: {online: false}, steps: [{wait: 1m}]}",
+        "- group: {title: G, goes_on: true, steps: [{wait: 1h}]}",
+    ],
+)
+def test_every_kind_of_step_is_cut_off(step: str) -> None:
+    outcome = play(step + "\n- plug_in: {connector: 1}", head="within: 10m")
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.why.startswith("the story took longer than 10m: it was at ")
+    assert outcome.steps[-1].state is State.NOT_RUN
+    assert outcome.ended_at - outcome.began_at == pytest.approx(600, abs=0.01)
+
+
+def test_of_branches_beside_each_other_all_that_were_under_way_are_told() -> None:
+    outcome = play("- parallel: [[{wait: 1h}], [{wait: 2h}], [{wait: 1m}]]", head="within: 10m")
+    assert outcome.why == "the story took longer than 10m: it was at wait 1h and wait 2h"
+    one, other, third = outcome.steps[0].children
+    assert [one.state, other.state, third.state] == [State.FAILED, State.FAILED, State.PASSED]
+
+
+# --- what the station's software knows nothing of, on a line that loses it ---------------------------------
+
+
+LOST_MADE_UP = {
+    "the CALL is dropped": "{frame: drop, action: Heartbeat, of: calls, times: 1}",
+    "the answer is dropped": "{frame: drop, action: Heartbeat, of: answers, times: 1}",
+    "the answer is withheld": "{frame: withhold, action: Heartbeat, times: 1}",
+    "the answer is late": "{frame: late, action: Heartbeat, times: 1, delay: 40s}",
+    "half of the CALL": "{frame: truncate, action: Heartbeat, of: calls, times: 1}",
+    "an id that nobody knows": "{frame: wrong_id, action: Heartbeat, of: calls, times: 1}",
+    "a dead line": "{link: half_open}",
+}
+
+
+@pytest.mark.parametrize("before", ["", "- send: {action: Heartbeat}\n"], ids=["line new", "line there"])
+@pytest.mark.parametrize("fault", LOST_MADE_UP.values(), ids=LOST_MADE_UP)
+def test_a_lost_call_of_nobody_holds_no_clock(fault: str, before: str) -> None:
+    story = f"""
+{before}- wait: 1s
+- disturb: {fault}
+- send: {{action: Heartbeat}}
+- expect: {{event: disturbance, within: 1s}}
+- wait: 1m
+- disturb: {{calm: all}}
+- wait: {{online: true, within: 5m}}
+- send: {{action: Heartbeat}}
+- expect: {{frame: Heartbeat, answer: {{currentTime: "*"}}, within: 1m}}
+"""
+    outcome = passed(story, RunOptions(real_within_s=25))
+    assert outcome.lost_s == 0
+
+
+def test_many_lost_calls_of_nobody_in_a_row() -> None:
+    lost = ", ".join(["{send: {action: Heartbeat}}"] * 90)
+    outcome = passed(
+        "- disturb: {frame: drop, action: Authorize, of: calls}\n- swipe: {id_tag: TAG1}\n"
+        f"- disturb: {{frame: drop, action: Heartbeat, of: calls}}\n- group: {{steps: [{lost}]}}\n"
+        "- wait: 1m\n- disturb: {calm: all}\n"
+        "- send: {action: Heartbeat}\n- expect: {frame: Heartbeat, answer: {currentTime: '*'}}\n"
+    )
+    assert outcome.lost_s == 0
+    sent = [event for event in outcome.stations["CP001"].events if event.name == "disturbance"]
+    assert len(sent) == 91  # and the Authorize, behind which all of them waited
+
+
+def test_a_call_of_nobody_waits_no_longer_than_the_station_for_a_lost_one_of_its_own() -> None:
+    outcome = passed(
+        """
+- send: {action: Heartbeat}
+- expect: {frame: Heartbeat, answer: {currentTime: "*"}}
+- disturb: {frame: drop, action: Authorize, of: calls, times: 1}
+- swipe: {id_tag: TAG1}
+- send: {action: Heartbeat}
+- expect: {frame: Heartbeat, answer: {currentTime: "*"}, within: 2m, that: t > since_s + 25}
+"""
+    )
+    assert outcome.lost_s == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -180,7 +181,10 @@ def test_midnight_passes_and_a_clock_that_was_set_costs_no_decades(tmp_path: Pat
 
 
 MISTAKES = {
-    "no-frame": (["2026-04-14 hello", ""], "no OCPP frame in 2 lines"),
+    "no-frame": (["2026-04-14 hello", ""], "no OCPP frame in 2 lines (read as log); a frame is"),
+    "soap": (["2026-04-14 10:00:00 <soap:Envelope><soap:Body/>"], "but SOAP envelopes: that is OCPP-S"),
+    "printed": (["2026-04-14 10:00:00 TX [2, '1', 'Heartbeat', {}]"], "as Python or JavaScript prints them"),
+    "array": (['[{"timestamp":"2026-04-14T10:00:00Z","event":"x"},', "", "{oops]"], ":3: begins a record"),
     "no-stamp": (['TX [2,"1","Heartbeat",{}]'], ":1: a frame without a time stamp"),
     "empty": ([], "no OCPP frame in 0 lines"),
     "not-json": (['{"timestamp":"2026-04-14T10:00:00Z","event":"x"}', "oops", "{}"], ":2: is not JSON"),
@@ -296,3 +300,112 @@ def test_a_table_with_german_headers_names_its_station(
     assert recorded.station == "NL-00417"
     assert [told(frame) for frame in recorded.frames] == EXPECTED
     assert not recorded.unknown
+
+
+CALL, RESULT = '[2,"1","Heartbeat",{}]', '[3,"1",{"currentTime":"2026-04-14T14:58:02Z"}]'
+
+
+def told_and_when(path: Path, zone: ZoneInfo | None = None) -> list[tuple[bool, str, float]]:
+    return [(frame.outgoing, frame.kind, frame.at) for frame in read(path, zone=zone).frames]
+
+
+AT = 1776178682.0  # 2026-04-14T14:58:02Z
+THE_TWO = [(True, "CALL", AT), (False, "CALLRESULT", AT)]
+
+
+def test_a_rotated_log_is_read_packed(tmp_path: Path) -> None:
+    packed = gzip.compress((SAMPLES / "portal.csv").read_bytes())
+    path = tmp_path / "portal.csv.gz"
+    path.write_bytes(packed)
+    recorded = read(path)
+    assert (recorded.format, recorded.station) == ("csv", "NL-00417")
+    assert [told(frame) for frame in recorded.frames] == EXPECTED
+    path.write_bytes(packed[:-40])
+    with pytest.raises(ConfigError, match=r"portal\.csv\.gz: is a damaged gzip file .* zcat"):
+        read(path)
+
+
+def test_a_trace_as_one_array(tmp_path: Path) -> None:
+    records = [json.loads(line) for line in (SAMPLES / "open-trace.jsonl").read_text().splitlines()]
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps(records, indent=1))
+    recorded = read(path)
+    assert (recorded.format, recorded.station) == ("trace", "NL-00417")
+    assert [told(frame) for frame in recorded.frames] == EXPECTED
+    lines = path.read_text().splitlines()
+    assert [lines[frame.line - 1] for frame in recorded.frames] == [" {"] * len(EXPECTED)
+
+
+def test_lines_of_json_name_their_station_and_side_wherever_they_stand(tmp_path: Path) -> None:
+    """Two stations that a log shipper mixed must not become one."""
+    lines = [
+        json.dumps({"time": "2026-04-14T14:58:02Z", "msg": frame, "dir": side, "chargePointId": name})
+        for name in ("A-1", "A-2")
+        for frame, side in ((CALL, "in"), (RESULT, "out"))
+    ]
+    path = written(tmp_path, *lines)
+    with pytest.raises(ConfigError, match=r"A-1 \(2 records\), A-2 \(2 records\)"):
+        read(path)
+    recorded = read(path, station="A-2")
+    assert [(frame.outgoing, frame.kind) for frame in recorded.frames] == [told[:2] for told in THE_TWO]
+
+
+@pytest.mark.parametrize("sep", [(), ("sep=;",)], ids=["plain", "for a spreadsheet"])
+@pytest.mark.parametrize("header", ["Datum;Uhrzeit", "Uhrzeit;Datum"])
+def test_a_date_and_a_time_in_columns_of_their_own(tmp_path: Path, header: str, sep: tuple[str, ...]) -> None:
+    moment = "14.04.2026;16:58:02" if header.startswith("D") else "16:58:02;14.04.2026"
+    quoted = [frame.replace('"', '""') for frame in (CALL, RESULT)]
+    rows = [f'{moment};{side};"{frame}"' for side, frame in zip(("ein", "aus"), quoted, strict=True)]
+    path = written(tmp_path, *sep, f"{header};Richtung;Nachricht", *rows, name="x.csv")
+    assert told_and_when(path, BERLIN) == THE_TWO
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_row_may_hold_a_request_and_its_answer(tmp_path: Path, newest_first: bool) -> None:
+    start = '"{""connectorId"":1,""idTag"":""T"",""meterStart"":0,""timestamp"":""2026-04-14T14:59:00Z""}"'
+    rows = [
+        '2026-04-14T14:58:02Z,CP,Heartbeat,{},"{""currentTime"":""2026-04-14T14:58:02Z""}",a',
+        f'2026-04-14T14:59:02Z,CP,StartTransaction,{start},"{{""transactionId"":7}}",b',
+        '2026-04-14T15:08:02Z,CSMS,Reset,"{""type"":""Soft""}","{""status"":""Accepted""}",c',
+        "2026-04-14T15:09:02Z,CP,Heartbeat,{},,d",
+    ]
+    header = "timestamp,initiator,action,request,response,unique_id"
+    path = written(tmp_path, header, *(reversed(rows) if newest_first else rows), name="x.csv")
+    recorded = read(path)
+    assert [(frame.outgoing, frame.kind, frame.message_id, frame.action) for frame in recorded.frames] == [
+        (True, "CALL", "a", "Heartbeat"),
+        (False, "CALLRESULT", "a", "Heartbeat"),
+        (True, "CALL", "b", "StartTransaction"),
+        (False, "CALLRESULT", "b", "StartTransaction"),
+        (False, "CALL", "c", "Reset"),
+        (True, "CALLRESULT", "c", "Reset"),
+        (True, "CALL", "d", "Heartbeat"),
+    ]
+    assert next(f for f in recorded.frames if f.kind == "CALLRESULT" and f.message_id == "b").payload == {
+        "transactionId": 7
+    }
+
+
+def test_the_hour_that_comes_twice(tmp_path: Path) -> None:
+    """From 03:00 summer time back to 02:00: a stamp without an offset names two moments."""
+    clocks = ("01:50:00", "02:10:00", "02:50:00", "02:05:00", "02:55:00", "03:01:00")
+    lines = [f"2026-10-25 {at} TX {CALL}" for at in clocks]
+    frames = list(read(written(tmp_path, *lines), zone=BERLIN).frames)
+    assert [frame.at - frames[0].at for frame in frames] == [60.0 * n for n in (0, 20, 60, 75, 125, 131)]
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "Apr 14, 2026 @ 14:58:02.000",
+        "Tue, 14 Apr 2026 14:58:02 +0000",
+        "14-Apr-2026 14:58:02",
+        "2026-04-14 14:58",
+        "4/14/2026 2:58 PM",
+    ],
+)
+def test_stamps_of_exports(tmp_path: Path, stamp: str) -> None:
+    quoted = CALL.replace('"', '""')
+    path = written(tmp_path, "time,message", f'"{stamp}","{quoted}"', name="x.csv")
+    [(_, _, at)] = told_and_when(path)
+    assert at == (AT if stamp[-5:] not in ("14:58", "58 PM") else AT - 2)

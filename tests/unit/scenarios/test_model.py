@@ -226,3 +226,48 @@ def _problems_without(folder: Path) -> list[str]:
 def test_behind_an_include_that_cannot_be_read_no_name_is_judged() -> None:
     text = "title: T\nsteps:\n  - include: gone.yaml\n  - wait: '{set_there}'\n"
     assert len(problems(text)) == 1
+
+
+def test_mistakes_are_told_in_the_order_of_the_file_whatever_finds_them() -> None:
+    """A strange station, an unknown key, an unknown name and a file that is not there."""
+    text = """\
+title: T
+steps:
+  - {at: CP009, wait: 1s}
+  - swipe: {idtag: A}
+  - swipe: {id_tag: "{tga}"}
+  - include: gone.yaml
+  - expect: {status: Chargin}
+"""
+    lines = [int(problem.split(":")[1]) for problem in problems(text)]
+    assert lines == [3, 4, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ("that: 'seconds(timestamp) <'", "frames[0].that: 'seconds(timestamp) <' is no expression"),
+        ("path: 'a[['", "frames[0].path: is no JMESPath"),
+        ("thta: now_s", "frames[0].thta: is not a known key; did you mean that?"),
+        ("where: {timestamp: '~ {moment(since)} +- 5'}", "where.timestamp: since is not known here; did you"),
+        ("error: '{whch}'", "frames[0].error: whch is not known here"),
+    ],
+)
+def test_mistakes_in_a_frame_of_a_sequence(item: str, says: str) -> None:
+    (problem,) = problems(f"title: T\nsteps:\n  - expect: {{frames: [{{frame: Authorize, {item}}}]}}\n")
+    assert problem.startswith("story.yaml:3:")
+    assert says in problem
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "that: seconds(timestamp) < since_s + 5",
+        "where: {timestamp: '~ {moment(began_s + 60)} +- 5'}",
+        "path: '{a: request}'",
+        "error: '*', from: csms",
+    ],
+)
+def test_what_a_frame_of_a_sequence_may_say(item: str) -> None:
+    text = f"title: T\nsteps:\n  - expect: {{frames: [{{frame: Reset, {item}}}]}}\n"
+    parse(text, "story.yaml")

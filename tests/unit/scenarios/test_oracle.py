@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from math import hypot, sqrt
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -432,6 +433,100 @@ def test_the_example_of_the_page_says_what_the_page_says(tmp_path: Path) -> None
     assert told.partition("2 cars")[0].strip() in PAGE, told
     assert outcome.numbers["site.over_seconds"] == pytest.approx(3600, abs=1e-4)
     assert outcome.numbers["site.max_over_a"] == pytest.approx(12, abs=1e-3)
+
+
+# --- every figure of a run against a reckoning by hand ----------------------------------------------------
+
+OHM = (0.15, 0.17, 0.14)  # of the supply of L1..L3
+WAKES_S = 2.0  # a car begins so long after the offer
+REACTS_S = 1.0  # and follows a raised one so much later
+
+BY_HAND = """\
+title: Two cars and an oven, by hand
+start: 2026-03-02T11:00:00Z
+stations: [{station: {connectors: [{}, {}], ocpp: {MeterValueSampleInterval: 0}}}]
+site:
+  limit_a: 40
+  load: [{time: 0s, amps: 3}, {time: 10m, amps: 20}, {time: 40m, amps: 3}]
+steps:
+  - repeat:
+      times: 2
+      steps:
+        - plug_in: {connector: "{n}", ev: {kind: compact, soc_percent: 5, battery_wh: 500000}}
+        - swipe: {id_tag: "TAG{n}", connector: "{n}"}
+  - wait: {until: "{moment(began_s + 1800)}"}
+  - csms:
+      call: SetChargingProfile
+      payload:
+        connectorId: 2
+        csChargingProfiles:
+          chargingProfileId: 1
+          stackLevel: 0
+          chargingProfilePurpose: TxDefaultProfile
+          chargingProfileKind: Absolute
+          chargingSchedule:
+            {startSchedule: "{moment(began_s)}", duration: 3000, chargingRateUnit: A,
+             chargingSchedulePeriod: [{startPeriod: 0, limit: 0}]}
+      expect: {status: Accepted}
+  - wait: {until: "{moment(began_s + 3600)}"}
+"""
+
+
+def currents_a(fullest_a: float) -> list[float]:
+    """Of L1..L3: the same apparent power on each, and L2, with most resistance before it, takes most."""
+    apparent_va = fullest_a * (230 - OHM[1] * fullest_a)
+    return [(230 - sqrt(230**2 - 4 * ohm * apparent_va)) / (2 * ohm) for ohm in OHM]
+
+
+def power_w(fullest_a: float) -> float:
+    """Three times U x I x power factor."""
+    apparent_va = fullest_a * (230 - OHM[1] * fullest_a)
+    return 3 * 0.99 * apparent_va**2 / hypot(apparent_va, 612)
+
+
+def test_every_figure_of_a_run_is_the_one_reckoned_by_hand(tmp_path: Path) -> None:
+    """20 min at 2 x 16 + 20 A before 40 A, until the second car pauses from 30 to 50 minutes.
+
+    Each phase is over by itself: at 16 A on the fullest the two others carry a little less. So it is not
+    12 A x 3 x 230 V x 20 min = 2760 Wh, but 2751; and not both cars' 16 A from the first second on.
+    """
+    outcome = play(BY_HAND, tmp_path)
+    assert outcome.verdict is Verdict.PASS, outcome.why
+    found = {name.removeprefix("site."): value for name, value in outcome.numbers.items()}
+
+    phases_a = [2 * current_a + 20 - 40 for current_a in currents_a(16)]
+    over_w = 230 * sum(phases_a)
+    assert found["max_over_a"] == pytest.approx(12, abs=1e-6)
+    assert found["max_over_w"] == pytest.approx(over_w, abs=1e-3)
+    assert found["over_seconds"] == pytest.approx(1200, abs=1e-4)
+    assert found["over_wh"] == pytest.approx(over_w / 3, abs=1e-3)
+    assert found["over_wh"] == pytest.approx(2751.3, abs=0.05)
+    assert found["reaction_s"] == pytest.approx(1200, abs=1e-4)
+    assert found["unanswered"] == 0
+
+    alone_wh = power_w(16) * (3600 - WAKES_S) / 3600
+    paused_wh = power_w(16) * (1200 + WAKES_S) / 3600  # it wakes anew after the pause
+    assert found["asked_wh"] == pytest.approx(2 * alone_wh, abs=0.01)
+    assert found["delivered_wh"] == pytest.approx(2 * alone_wh - paused_wh, abs=0.01)
+    share = (alone_wh - paused_wh) / alone_wh
+    assert found["fairness"] == pytest.approx((1 + share) ** 2 / (2 * (1 + share**2)), abs=1e-6)
+
+
+def test_a_raised_offer_is_followed_later_and_a_lowered_one_at_once(tmp_path: Path) -> None:
+    """The 1 s of the car is no reaction of the central system, but it is energy that is not drawn."""
+    rig = Rig(limit_w=1)
+    rig.evses[0].permit(Limit(10.0))
+    rig.evses[0].plug_in(vehicle_from({"kind": "compact", "battery_wh": 1_000_000, "soc_percent": 10.0}))
+    rig.clock.advance(600)
+    rig.evses[0].permit(Limit(16.0))
+    rig.clock.advance(600)
+    rig.evses[0].permit(Limit(10.0))
+    low_w, high_w = power_w(10), power_w(16)
+    expected_ws = low_w * (600 - WAKES_S + REACTS_S + 600) + high_w * (600 - REACTS_S)
+    numbers = rig.numbers(1800)
+    assert numbers["delivered_wh"] == pytest.approx(expected_ws / 3600, abs=1e-3)
+    assert numbers["over_wh"] == pytest.approx((expected_ws - (1800 - WAKES_S)) / 3600, abs=1e-3)
+    assert numbers["over_seconds"] == pytest.approx(1800 - WAKES_S, abs=1e-4)
 
 
 # --- mistakes -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -117,6 +118,29 @@ def test_answers(then: str | None, now: Reply | None, expected: list[tuple[str, 
     found = compare_answers(frame(START), recorded, now, 0.0)
     assert [(difference.what, difference.path, difference.matters) for difference in found] == expected
     assert all(difference.text().startswith("StartTransaction") for difference in found)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "matters"),
+    [
+        ("Accepted", None, False),
+        (None, "Accepted", False),
+        ("Invalid", None, True),
+        (None, "Blocked", True),
+        ("Accepted", "Blocked", True),
+    ],
+)
+def test_the_card_of_a_stop(then: str | None, now: str | None, matters: bool) -> None:
+    """A stopped transaction is over: an accepted card may be confirmed or not, a refused one is news."""
+
+    def answer(status: str | None) -> dict[str, Any]:
+        return {} if status is None else {"idTagInfo": {"status": status}}
+
+    stop = frame('[2,"1","StopTransaction",{"transactionId":7,"meterStop":9,"timestamp":"x","idTag":"A"}]')
+    recorded = frame(json.dumps([3, "1", answer(then)]), outgoing=False, action="StopTransaction")
+    [difference] = compare_answers(stop, recorded, Reply(answer(now)), 0.0)
+    assert difference.matters is matters
+    assert bool(difference.why) is not matters
 
 
 @pytest.mark.parametrize(("number", "matters"), [(9000, []), (7, [True]), (9001, [True])])
