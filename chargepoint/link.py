@@ -303,8 +303,9 @@ class WebSocketLink:
     async def _open(self, uri: WebSocketURI) -> None:
         """Bring up name, TCP and TLS; from there on the connection reports by itself."""
         try:
-            await self.closed()
-            self._closing = None
+            if self._closing is not None:
+                await self.closed()
+                self._closing = None
             await self._open_transport(uri)
         except Exception as error:
             if not isinstance(error, LinkError | OSError | UnicodeError):

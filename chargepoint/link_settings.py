@@ -123,13 +123,23 @@ def connection_url(endpoint: str, identity: str) -> str:
     One trailing slash of the endpoint is dropped; a path that already ends in the identity, encoded or
     literal, gets no second one. A query stays behind the path.
     """
-    parts = urlsplit(endpoint)
-    path = parts.path.removesuffix("/")
+    before, path, behind = _around_path(endpoint)
     if path.endswith("/" + identity):
         path = path[: -len(identity) - 1]
     elif "/" in path and unquote(path.rpartition("/")[2]) == identity:
         path = path.rpartition("/")[0]
-    return urlunsplit(parts._replace(path=path + "/" + quote(identity, safe="")))
+    return f"{before}{path}/{quote(identity, safe='')}{behind}"
+
+
+@lru_cache(maxsize=256)
+def _around_path(endpoint: str) -> tuple[str, str, str]:
+    """A URL taken apart: up to its path, the path without a last slash, a query and what else is behind."""
+    parts = urlsplit(endpoint)
+    path = parts.path.removesuffix("/")
+    if path and not path.startswith("/"):
+        path = "/" + path
+    before, _, behind = urlunsplit(parts._replace(path="/\0")).partition("/\0")
+    return before, path, behind
 
 
 def over_tls(endpoint: str) -> str:

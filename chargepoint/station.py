@@ -183,7 +183,7 @@ class Station:
         charge_point.tells_frames = bool(self._watchers)
         charge_point.overrides = self.overrides or None
         charge_point.on_restart = self.restart
-        charge_point.on_proven = self._proven
+        charge_point.on_proven = self.link.survived
         charge_point.on_ping_interval = self.link.set_ping_interval
         charge_point.on_reconnect = self._reconnect
         return charge_point
@@ -236,9 +236,15 @@ class Station:
         """The central system has accepted this station since it started."""
         return self.charge_point.accepted
 
+    def awaits(self, message_id: str) -> bool:
+        """The answer to this CALL is still waited for."""
+        outstanding = self.charge_point.session.outstanding
+        return outstanding is not None and outstanding.message_id == message_id
+
     def wait_by_clock(self, message_id: str) -> None:
         """The answer to this CALL is lost or late: its patience is the station's own time."""
         for edge in reversed(self._edges):
+            edge.tamper.wait_by_clock(message_id)
             message_id = edge.tamper.name_above(message_id)
         self.charge_point.session.wait_by_clock(message_id)
 
@@ -441,7 +447,7 @@ class Station:
 
     def _renew_settings(self) -> None:
         settings = self._link_settings()
-        if settings != self.link.settings:
+        if settings is not self.link.settings and settings != self.link.settings:
             self.link.use(settings)
 
     def _reconnect(self) -> None:
@@ -515,9 +521,6 @@ class Station:
         """Connect to another central system: `now`, or at the next attempt. Raises `ConfigError`."""
         self._url = url
         (self.link.reconnect if now else self.link.use)(self._link_settings())
-
-    def _proven(self) -> None:
-        self.link.survived()
 
     # --- events -------------------------------------------------------------------------------------
 

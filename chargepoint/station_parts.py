@@ -23,8 +23,11 @@ from hal.site import SiteSpec
 
 def open_evses(type: StationType, store: Store, clock: Clock) -> tuple[Evse, ...]:
     """The connectors in order, their registers where `store` saw them last."""
+    documents = tuple(store.items(TRANSACTION))
+    if not documents:
+        return tuple([registry.open_evse(spec, clock) for spec in type.specs])
     registers: dict[int, tuple[float, float, float | None]] = {}
-    for _, document in store.items(TRANSACTION):
+    for _, document in documents:
         wh = max(document[name] or 0.0 for name in ("meter_start_wh", "meter_stop_wh", "last_wh"))
         if wh >= registers.get(document["connector"], (0.0,))[0]:
             # What a meter counted while nobody charged is nobody's: no need to doubt it.
@@ -32,15 +35,9 @@ def open_evses(type: StationType, store: Store, clock: Clock) -> tuple[Evse, ...
             registers[document["connector"]] = wh, document.get("last_offset_wh", 0.0), at
     return tuple(
         registry.open_evse(
-            ConnectorSpec(
-                info,
-                connector.evse.settings,
-                connector.meter.settings,
-                *registers.get(n, (0.0, 0.0, None)),
-            ),
-            clock,
+            ConnectorSpec(spec.info, spec.evse, spec.meter, *registers.get(n, (0.0, 0.0, None))), clock
         )
-        for n, (info, connector) in enumerate(zip(type.infos, type.config.connectors, strict=True), 1)
+        for n, spec in enumerate(type.specs, 1)
     )
 
 

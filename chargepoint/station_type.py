@@ -27,9 +27,10 @@ from chargepoint.observer import StationObserver
 from chargepoint.ocpp16.configuration import FactoryConfiguration
 from chargepoint.ocpp16.security.connection import ConnectionSecurity, Credentials
 from chargepoint.ocpp16.security.connection import Factory as FactorySecurity
-from chargepoint.ocpp16.security.provided import Provided
+from chargepoint.ocpp16.security.provided import NOTHING_PROVIDED, Provided
 from chargepoint.ocpp16.security.vault import CENTRAL_SYSTEM, Vault
 from chargepoint.site import settings_of
+from hal.connector_spec import ConnectorSpec
 
 Listener = Callable[[Any, str, dict[str, Any]], None]
 """Takes a station and what its watchers take, but for frames."""
@@ -46,6 +47,7 @@ class StationType:
     """
 
     __slots__ = (
+        "_files",
         "_made",
         "backoff",
         "boot_payload",
@@ -61,6 +63,7 @@ class StationType:
         "shared_reader",
         "site",
         "sources",
+        "specs",
         "tls",
     )
 
@@ -81,6 +84,10 @@ class StationType:
         self.max_frame_bytes = max_frame_bytes
         self.sources = sources
         self.infos = tuple(connector.info for connector in config.connectors)
+        self.specs = tuple(
+            ConnectorSpec(connector.info, connector.evse.settings, connector.meter.settings)
+            for connector in config.connectors
+        )
         self._made: tuple[tuple[Any, ...], LinkSettings] | None = None
         self.factory = FactoryConfiguration(
             config.ocpp, self.infos, keys_of(config.extra_keys), config.missing_keys
@@ -96,6 +103,7 @@ class StationType:
         reconnect = config.csms.reconnect
         self.backoff = Backoff(reconnect.min_s, reconnect.jitter_s, reconnect.max_s)
         tls = config.csms.tls
+        self._files = (tls.ca, tls.manufacturer_ca, tls.cert, tls.key)
         self.tls = TlsSettings(
             verify_hostname=tls.verify_hostname, server_name=config.compatibility.server_name
         )
@@ -165,8 +173,7 @@ class StationType:
 
     def provided(self) -> Provided:
         """What the PEM files of `csms.tls` say now."""
-        tls = self.config.csms.tls
-        return Provided(_text(tls.ca), _text(tls.manufacturer_ca), _text(tls.cert), _text(tls.key))
+        return Provided(*map(_text, self._files)) if any(self._files) else NOTHING_PROVIDED
 
 
 def _text(path: Path | None) -> str | None:

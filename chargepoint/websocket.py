@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from binascii import b2a_base64
 from os import urandom
 from typing import Protocol, cast
 
@@ -12,7 +13,6 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, Side
 from websockets.protocol import Protocol as WebSocketProtocol
 from websockets.uri import WebSocketURI
-from websockets.utils import generate_key
 
 from chargepoint import link_errors
 from chargepoint.errors import LinkError
@@ -67,6 +67,11 @@ def _mask() -> bytes:
         random = urandom(1024)
         _masks.extend([random[at : at + 4] for at in range(4, len(random), 4)])
         return random[:4]
+
+
+def _key() -> str:
+    """Sixteen such bytes, for a handshake (RFC 6455 §4.1)."""
+    return b2a_base64(b"".join((_mask(), _mask(), _mask(), _mask())), newline=False).decode()
 
 
 def _frame(kind: int, data: bytes) -> bytes:
@@ -130,7 +135,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._wire = wire
         self._pong_timeout_s = pong_timeout_s
         self._protocol: WebSocketProtocol | None = None  # only while there is anything but short messages
-        self._key = generate_key()
+        self._key = _key()
         # First what to send, then what came back; None once open.
         self._head: bytes | None = request_bytes(settings, uri, self._key)
         self._transport: asyncio.Transport | None = None

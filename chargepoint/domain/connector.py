@@ -282,11 +282,12 @@ class Connector:
 
     def permitted(self) -> Limit:
         """What may flow now."""
-        return self.offer if self.connected else NOTHING
+        return NOTHING if self.offer is NOTHING or not self.connected else self.offer
 
     def withdraw(self) -> None:
         """Take away at once what is not permitted any more."""
-        self._permit(offer.smaller(self.applied, self.permitted()))
+        if self.applied is not NOTHING:
+            self._permit(offer.smaller(self.applied, self.permitted()))
 
     def energise(self) -> None:
         """Grant what is permitted; only after the commit."""

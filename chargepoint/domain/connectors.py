@@ -116,12 +116,14 @@ class Connectors:
     @property
     def faulted(self) -> bool:
         """Something at the station itself prevents charging everywhere."""
-        return any(fault.blocking for fault in self.faults)
+        return bool(self.faults) and any(fault.blocking for fault in self.faults)
 
     @property
     def troubles(self) -> tuple[Fault, ...]:
         """Everything to be told about the station as a whole."""
-        others = (self.warning, None if self.site is None else self.site.fault)
+        others = [self.warning, None if self.site is None else self.site.fault]
+        if others == [None, None]:
+            return self.faults
         return (*self.faults, *(fault for fault in others if fault is not None))
 
     @property

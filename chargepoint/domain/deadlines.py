@@ -16,15 +16,13 @@ LAST_READING_EVERY_S = 1.0
 
 def follow(connector: Connector) -> None:
     """Note since when it is prepared for somebody, or blocked, and give up waiting in time."""
-    now = connector.shared.time.clock.now()
-    if _preparing(connector) and now >= preparing_ends_at(connector):
+    now, blocked = connector.shared.time.clock.now(), connector.blocked
+    preparing = connector.preparing and not blocked
+    if preparing and now >= preparing_ends_at(connector):
         _give_up(connector)
-    connector.preparing_since = _since(connector.preparing_since, _preparing(connector), now)
-    connector.blocked_since = _since(connector.blocked_since, connector.blocked, now)
-
-
-def _preparing(connector: Connector) -> bool:
-    return connector.preparing and not connector.blocked
+        preparing = connector.preparing
+    connector.preparing_since = _since(connector.preparing_since, preparing, now)
+    connector.blocked_since = _since(connector.blocked_since, blocked, now)
 
 
 def _since(before: float | None, lasts: bool, now: float) -> float | None:
@@ -53,7 +51,10 @@ def _give_up(connector: Connector) -> None:
 
 def next_at(connector: Connector) -> float:
     """The next moment at which something may change by itself, on the station's clock."""
-    now, transaction = connector.shared.time.clock.now(), connector.transaction
+    transaction = connector.transaction
+    if transaction is None and connector.preparing_since is None and connector.invited_until is None:
+        return inf
+    now = connector.shared.time.clock.now()
     moments = [preparing_ends_at(connector), connector.invited_until or inf]
     if connector.ending:
         moments.append(now + LAST_READING_EVERY_S)  # nobody reports a new reading

@@ -68,8 +68,9 @@ class Limiter:
 
     def purge(self) -> None:
         """Forget profiles that are over, now and each midnight; only while the time can be trusted."""
-        self.book.purge(self._shared.time.utc())
-        self.purge_later()
+        if self.book.all:
+            self.book.purge(self._shared.time.utc())
+            self.purge_later()
 
     def purge_later(self) -> None:
         """Begin to look each midnight, if there is anything to look at."""

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 def follow(connector: Connector) -> None:
     """Bring allowance, offer and invitation of a connector in line with its facts."""
+    if connector.transaction is None:
+        connector.allowance, connector.offer = None, NOTHING
+        connector.invited_until, connector.starting = None, False
+        return
     before = connector.offer
     connector.allowance = connector.shared.limiter.allowance(connector)
     connector.offer = _offered(connector)

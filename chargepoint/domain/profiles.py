@@ -78,6 +78,8 @@ class ProfileBook:
 
     def keep_transactions(self, keys: Collection[str]) -> int:
         """After a restart: remove the TxProfiles of all transactions but these, and return how many."""
+        if not self._profiles:
+            return 0
         return self._remove(
             lambda profile: profile.purpose == "TxProfile" and profile.transaction_key not in keys
         )

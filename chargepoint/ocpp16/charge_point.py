@@ -48,7 +48,7 @@ from chargepoint.ocpp16.smart_charging import SmartCharging
 from chargepoint.rpc.outbox import Outbox
 from chargepoint.rpc.records import Record
 from chargepoint.rpc.session import INVALID_ANSWER, CallFailed, Session
-from hal.api import Clock, Evse, Fault, Limit, MeterReading
+from hal.api import NOTHING, Clock, Evse, Fault, Limit, MeterReading
 
 Notify = Callable[[str, dict[str, Any]], None]
 """Takes the name and fields of an event."""
@@ -62,6 +62,9 @@ MOST_TOLD = 20
 
 FACTORY_SECURITY = Factory()
 """No security profile."""
+
+NO_LIMIT = (NOTHING, "no transaction")
+"""What is known of a connector whose limit nobody was told."""
 
 
 class ChargePoint:
@@ -140,10 +143,10 @@ class ChargePoint:
         self._messages = 0
         self._told: set[str] | None = None  # complaints that would only repeat themselves
         self._going_down: GoingDown | None = None
-        self.on_restart: Callable[[str], bool] = lambda reason: False
-        self.on_proven: Callable[[], None] = lambda: None
-        self.on_ping_interval: Callable[[int], None] = lambda seconds: None
-        self.on_reconnect: Callable[[], None] = lambda: None
+        self.on_restart: Callable[[str], bool] = _not_possible
+        self.on_proven: Callable[[], None] = _nothing
+        self.on_ping_interval: Callable[[int], None] = _nothing
+        self.on_reconnect: Callable[[], None] = _nothing
         self.overrides: dict[str, dict[str, str]] | None = None
         self.limits_told: dict[int, tuple[Limit, str]] = {}
         self.compatibility = compatibility
@@ -543,7 +546,7 @@ class ChargePoint:
 
     def _tell_limit(self, connector: Connector) -> None:
         now = (connector.permitted(), because(connector))
-        if self.limits_told.get(connector.id, (Limit(0.0), "no transaction")) != now:
+        if self.limits_told.get(connector.id, NO_LIMIT) != now:
             self.limits_told[connector.id] = now
             limit, why = now
             self.notify(
@@ -631,3 +634,11 @@ class ChargePoint:
         self.connectors.close()
         if self._going_down is not None:
             self._going_down.cancel()
+
+
+def _nothing(*_: object) -> None:
+    return
+
+
+def _not_possible(reason: str) -> bool:
+    return False

@@ -82,9 +82,10 @@ class FactoryConfiguration:
     def parse(self, key: Key, text: str, typed: Mapping[str, Value]) -> Value:
         """The value of a key, with the length of lists checked against `typed`; raises `ValueError`."""
         value = key.parse(text, self.hardware)
-        limit = typed.get(f"{key.name}MaxLength")
-        if isinstance(value, tuple) and isinstance(limit, int) and len(value) > limit:
-            raise ValueError(f"has {len(value)} items, {limit} are allowed")
+        if isinstance(value, tuple):
+            limit = typed.get(f"{key.name}MaxLength")
+            if isinstance(limit, int) and len(value) > limit:
+                raise ValueError(f"has {len(value)} items, {limit} are allowed")
         return value
 
 
@@ -296,6 +297,8 @@ class Configuration:
         return None
 
     def _parse(self, key: Key, text: str) -> Value:
+        if key.kind != "csl":
+            return self._factory.parse(key, text, {})
         limit = f"{key.name}MaxLength"
         typed = {limit: self.value(limit)} if limit in self._factory.keys else {}
         return self._factory.parse(key, text, typed)

@@ -97,24 +97,27 @@ def _validator(name: str) -> jsonschema_rs.Draft4Validator:
     return jsonschema_rs.Draft4Validator(schema, validate_formats=False, mask="the value")
 
 
+def read_all() -> None:
+    """Read every schema now, in case no open file is left for it later."""
+    for action in CP_TO_CSMS | CSMS_TO_CP:
+        _validator(action)
+        _validator(f"{action}Response")
+
+
 def check_request(action: str, payload: Any) -> str | None:
     """What is wrong with the payload of a CALL of ours, or None."""
-    return _problem(action, payload)
-
-
-def check_answer(action: str, payload: Any) -> str | None:
-    """What is wrong with the payload of an answer to us, or None."""
-    return _problem(f"{action}Response", payload)
-
-
-def _problem(name: str, payload: Any) -> str | None:
-    validator = _validator(name)
+    validator = _validator(action)
     try:
         if validator.is_valid(payload):
             return None
         return _explain(next(iter(validator.iter_errors(payload))))
     except ValueError as error:  # nested deeper than the validator goes
         return str(error)
+
+
+def check_answer(action: str, payload: Any) -> str | None:
+    """What is wrong with the payload of an answer to us, or None."""
+    return check_request(f"{action}Response", payload)
 
 
 def _explain(error: jsonschema_rs.ValidationError) -> str:

@@ -69,7 +69,7 @@ def status_of(connector: Connector) -> Status:
         return Status.UNAVAILABLE
     if connector.finishing is not None:
         return Status.FINISHING
-    if connector.preparing:
+    if not connector.idle:
         return Status.PREPARING
     return Status.RESERVED if connector.reserved else Status.AVAILABLE
 

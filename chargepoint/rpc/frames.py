@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from math import isinf
 from typing import Any, NamedTuple
 
@@ -34,7 +33,8 @@ ERROR_CODES = {
 }
 """Error codes as they may come -> as OCPP-J 1.6 spells them (§4.2.3; errata 5.1, 5.2)."""
 
-_MANY_DIGITS = re.compile(rb"[0-9]{19}")
+_MANY_DIGITS = b"0" * 19
+_DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 class Rubbish(Exception):
@@ -80,7 +80,8 @@ def decode(data: bytes | str) -> Any:
     """
     try:
         raw = data if isinstance(data, bytes) else data.encode()
-        if _MANY_DIGITS.search(raw) is None:  # orjson makes floats of integers over 64 bits
+        zeros = raw.translate(_DIGITS_AS_ZEROS)  # a quarter of what a regular expression costs
+        if _MANY_DIGITS not in zeros:  # orjson makes floats of integers over 64 bits
             try:
                 return orjson.loads(raw)
             except orjson.JSONDecodeError:
@@ -125,7 +126,7 @@ def parse(data: bytes | str) -> Call | Result | Error | None:
     if not isinstance(frame, list) or not frame:
         raise Rubbish("GenericError", "the frame is not a JSON array")
     kind = frame[0]
-    if isinstance(kind, bool) or not isinstance(kind, int | float):
+    if type(kind) is not int and type(kind) is not float:
         raise Rubbish("GenericError", "the message type is not a number")
     if kind not in (CALL, CALL_RESULT, CALL_ERROR):
         return None

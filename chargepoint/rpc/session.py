@@ -235,7 +235,8 @@ class Session:
         wanted_at: float = 0.0,
     ) -> str:
         """Send a CALL and return its id; exactly one of the callbacks comes, in a turn, before `close`."""
-        assert self.free
+        assert self._link is not None
+        assert self.outstanding is None
         outstanding = Outstanding(self._next_id(), action, replied, failed, timeout_s)
         self.outstanding = outstanding
         self._clock.hold()

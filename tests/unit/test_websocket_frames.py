@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any, cast
 
 import pytest
@@ -40,6 +41,7 @@ class Wire:
         self.connection.connection_made(cast(asyncio.BaseTransport, self))
         for event in self.server.events_received():
             assert isinstance(event, Request)
+            self.key = event.headers["Sec-WebSocket-Key"]
             self.server.send_response(self.server.accept(event))
 
     def to_send(self) -> bytes:
@@ -78,6 +80,13 @@ def opened() -> Wire:
     wire = Wire()
     wire.connection.data_received(wire.to_send())
     return wire
+
+
+def test_every_handshake_has_a_key_of_its_own() -> None:
+    """RFC 6455 §4.1: sixteen bytes that nobody can foretell."""
+    keys = [Wire().key for _ in range(200)]
+    assert len(set(keys)) == len(keys)
+    assert {len(base64.b64decode(key, validate=True)) for key in keys} == {16}
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -69,6 +69,7 @@ class Boot:
         "_time",
         "_time_known",
         "_wait_s",
+        "accepted",
         "registration",
     )
 
@@ -88,6 +89,7 @@ class Boot:
         self._store = store
         self._registrar = registrar
         self.registration = Registration.UNREGISTERED
+        self.accepted = False  # it is Registration.ACCEPTED: everything may be sent
         self._accepted_here = False  # accepted on the present connection
         self._booting = False
         self._wait_s = RETRY_S  # after a BootNotification without an answer
@@ -98,11 +100,6 @@ class Boot:
         self._time_known = False  # the central system said what time it is
         self._boot_timer: Timer | None = None
         self._heartbeat_timer: Timer | None = None
-
-    @property
-    def accepted(self) -> bool:
-        """Everything may be sent."""
-        return self.registration is Registration.ACCEPTED
 
     @property
     def identity(self) -> dict[str, str]:
@@ -186,12 +183,14 @@ class Boot:
         before = self.registration
         self.registration = Registration(answer["status"])
         interval_s = min(int(answer["interval"]), LONGEST_INTERVAL_S)
-        self._accepted_here = self.accepted
+        self.accepted = self._accepted_here = self.registration is Registration.ACCEPTED
         if self.accepted:
-            if interval_s > 0:
+            self._forget_heartbeat()
+            if interval_s > 0:  # a value that is new sets the timer, too
                 self._configuration.set_service("HeartbeatInterval", str(interval_s))
             self._store.put(REGISTRATION, "accepted", _EVER)
-            self._heartbeat_later()
+            if self._heartbeat_timer is None:
+                self._heartbeat_later()
         else:
             self._forget_heartbeat()
             self._due_at = self._sent_at + self._next_wait_s(interval_s)

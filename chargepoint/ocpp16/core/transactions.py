@@ -12,6 +12,7 @@ from chargepoint.domain import ending
 from chargepoint.domain.authorization import UNREADABLE, Authorizer, IdTagInfo
 from chargepoint.domain.connector import Connector
 from chargepoint.domain.connectors import Connectors
+from chargepoint.domain.ports import Document
 from chargepoint.domain.transaction import KIND, Transaction
 from chargepoint.ocpp16.core.meter_values import MeterValues, forget_gathered, shift_gathered
 from chargepoint.ocpp16.messages import RECORDS, id_tag_info, shifted
@@ -187,17 +188,21 @@ class Transactions:
     def recover(self) -> None:
         """End, or resume, what ran when the power went (OCPP 1.6 §4.8)."""
         documents = [document for _, document in self._connectors.store.items(KIND)]
+        if documents:
+            self._bring_back(documents)
+        self._outbox.recalled()
+        resumed = [c.transaction.key for c in self._connectors.all if c.transaction is not None]
+        self._connectors.limiter.book.keep_transactions(resumed)
+
+    def _bring_back(self, documents: list[Document]) -> None:
         running = [Transaction.from_document(d) for d in documents if d["stopped_at"] is None]
         # those whose connector is gone first: the one they end on in its stead may have its own to resume
         for transaction in sorted(running, key=lambda t: t.connector <= len(self._connectors.all)):
             self._recover(transaction)
-        self._outbox.recalled()
         waiting = {record.transaction_key for record in self._outbox.records()}
         done = [d["key"] for d in documents if d["stopped_at"] is not None and d["key"] not in waiting]
         for key in done[:-KEPT_TRANSACTIONS]:
             self._connectors.store.delete(KIND, key)
-        resumed = [c.transaction.key for c in self._connectors.all if c.transaction is not None]
-        self._connectors.limiter.book.keep_transactions(resumed)
 
     def _recover(self, transaction: Transaction) -> None:
         try:

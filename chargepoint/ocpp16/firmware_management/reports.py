@@ -35,6 +35,11 @@ class Reports:
         self._sent: Entry | None = None  # the first one, while it waits for the line or its answer
         self._repeated = False  # it was not answered once already
 
+    @property
+    def unsaid(self) -> bool:
+        """There is something to send."""
+        return self._entries is not None
+
     def note(self, job: Job, status: str) -> None:
         """Something is true that the central system wants to know."""
         entry = [job.serial, job.request_id, status]

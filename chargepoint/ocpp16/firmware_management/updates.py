@@ -296,7 +296,8 @@ class Updates:
 
     def report(self) -> None:
         """There is a link, and the central system has accepted the station: tell it what it missed."""
-        self._host.turn.answer(self._go_on)
+        if self._job is not None or self._reports.unsaid:
+            self._host.turn.answer(self._go_on)
 
     def trigger(self) -> bool:
         """Tell the status of the plain update under way, or Idle (OCPP 1.6 §5.17)."""

@@ -157,11 +157,13 @@ class Certificates:
 
     def _watch(self) -> None:
         """Set the timers for the certificates there are."""
-        if self._daily is None and self._host.vault.newest() is not None:
-            self._daily = self._host.time.after(DAY_S, self._day_passed)
         if self._valid is not None:
             self._valid.cancel()
             self._valid = None
+        if self._host.vault.newest() is None:
+            return
+        if self._daily is None:
+            self._daily = self._host.time.after(DAY_S, self._day_passed)
         at = self._host.vault.next_at()
         if at is not None:
             self._valid = self._host.time.at_utc(at + ABOUT_S, self._became_valid)

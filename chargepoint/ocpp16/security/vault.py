@@ -169,8 +169,10 @@ class Vault:
 
     def newest(self) -> Certificate | None:
         """The own certificate whose validity begins last, be it valid or not."""
-        found = (self._identification(document).certificate for document in self._own())
-        return max(found, key=lambda one: one.not_before, default=None)
+        own = self._own()
+        if not own:
+            return None
+        return max((self._identification(one).certificate for one in own), key=lambda one: one.not_before)
 
     def next_at(self) -> float | None:
         """When the next own certificate becomes valid; None: there is none to come."""
@@ -197,14 +199,14 @@ class Vault:
         since = max(document["at"], current.certificate.not_before)
         if self._time.utc() - since < MONTH_S:
             return
-        for document in list(self._own()):
+        for document in self._own():
             other = self._identification(document).certificate
             if other != current.certificate and other.not_before <= current.certificate.not_before:
                 self._store.delete(OWN, other.fingerprint)
 
-    def _own(self) -> Iterator[Document]:
+    def _own(self) -> list[Document]:
         self._import_own()
-        return (document for _, document in self._store.items(OWN) if self._read(document["chain"]))
+        return [document for _, document in self._store.items(OWN) if self._read(document["chain"])]
 
     def _identification(self, document: Document) -> Identification:
         return Identification(self._read(document["chain"])[0], document["chain"], document["key"])
