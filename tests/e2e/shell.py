@@ -9,14 +9,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from tests.integration.nursery import Forked
+
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
+"""Real seconds after which a test gives up: a busy machine stands still for some of that."""
 
 COMMAND = (sys.executable, "-m", "chargepoint")
 
@@ -44,6 +48,18 @@ def chargepoint(
     return done
 
 
+def forked(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """`chargepoint`, in a process that need not read the code."""
+    with tempfile.TemporaryFile("w+") as said:
+        process = Forked(arguments, environment(), cwd, said)
+        output, _ = process.communicate(stdin, PATIENCE_S)
+        said.seek(0)
+        errors = said.read()
+    assert "Traceback" not in output + errors, errors
+    assert process.returncode is not None
+    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+
 def put_on_path(folder: Path) -> str:
     """A PATH on which `chargepoint` and `python` are ours."""
     folder.mkdir(exist_ok=True)
@@ -55,19 +71,26 @@ def put_on_path(folder: Path) -> str:
 
 
 class Program:
-    """A running `chargepoint` whose output is read line by line; killed when the test leaves it."""
+    """A running `chargepoint` whose output is read line by line; killed when the test leaves it.
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    `fresh`: in an interpreter that has to read the code, as a user's.
+    """
+
+    def __init__(self, *arguments: str, cwd: Path, fresh: bool = True) -> None:
         self._errors = (cwd / "stderr.txt").open("w+")
-        self.process = subprocess.Popen(
-            (*COMMAND, *arguments),
-            cwd=cwd,
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
+        self.process: subprocess.Popen[str] | Forked
+        if fresh:
+            self.process = subprocess.Popen(
+                (*COMMAND, *arguments),
+                cwd=cwd,
+                env=environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+            )
+        else:
+            self.process = Forked(arguments, environment(), cwd, self._errors)
         self.lines: list[str] = []
 
     def __enter__(self) -> Self:
@@ -110,6 +133,7 @@ class Program:
         rest, _ = self.process.communicate(timeout=PATIENCE_S)
         self.lines += rest.splitlines()
         assert "Traceback" not in self.errors, self.errors
+        assert self.process.returncode is not None
         return self.process.returncode
 
     @property

@@ -12,6 +12,7 @@ import pytest
 from chargepoint.csms.central_system import CentralSystem
 from tests.integration.piped import play
 from tests.integration.station_process import CP, StationProcess, at_central_system, station
+from tests.standstills import again_after_a_standstill
 
 
 def _stops(cp: StationProcess) -> list[str]:
@@ -63,7 +64,7 @@ def test_commands_before_the_end_of_input_are_all_answered(tmp_path: Path) -> No
             cp.say({"cmd": "advance", "seconds": 1, "id": 1})
             cp.say({"cmd": "plug_in", "connector": 1, "id": 2})
             cp.say({"cmd": "swipe", "id_tag": "TAG", "id": 3})
-            cp.say({"cmd": "advance", "seconds": 100_000, "id": 4})
+            cp.say({"cmd": "advance", "seconds": 10_000, "id": 4})
             cp.end_of_input()
             assert await cp.ended() == 0
             replies = [line for line in cp.lines if "event" not in line]
@@ -127,6 +128,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     play(story)
 
 
+@again_after_a_standstill
 def test_an_end_without_answers_takes_five_seconds_and_loses_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
@@ -144,6 +146,7 @@ def test_an_end_without_answers_takes_five_seconds_and_loses_nothing(tmp_path: P
     play(story)
 
 
+@again_after_a_standstill
 def test_an_end_without_a_network_is_quick_and_loses_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
@@ -162,6 +165,7 @@ def test_an_end_without_a_network_is_quick_and_loses_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("asked_to_advance", [True, False])
+@again_after_a_standstill
 def test_an_end_while_it_connects(tmp_path: Path, asked_to_advance: bool) -> None:
     """A server that accepts the connection and never says a word."""
 

@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from tests.integration.piped import Line, play
 from tests.integration.station_process import CP, START, StationProcess, at_central_system, station
+from tests.standstills import again_after_a_standstill
 
 EVENTS: dict[str, set[str]] = {
     "ready": {"protocol", "identity", "version"},
@@ -228,6 +229,7 @@ def test_advance_is_for_a_stepped_clock(tmp_path: Path) -> None:
     play(story)
 
 
+@again_after_a_standstill
 def test_advance_tells_the_real_seconds_lost_to_silence(tmp_path: Path) -> None:
     async def story() -> None:
         async with at_central_system(tmp_path, ocpp={"MessageTimeout": "1"}) as (central, cp):

@@ -114,7 +114,7 @@ async def phone(folder: Path) -> AsyncIterator[Tab]:
             yield tab
     finally:
         browser.terminate()
-        browser.communicate(timeout=20)
+        browser.communicate(timeout=100)
 
 
 def test_on_a_phone_nothing_sticks_out_and_frames_unfold_by_a_click(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_on_a_phone_nothing_sticks_out_and_frames_unfold_by_a_click(tmp_path: Pa
     async def look() -> None:
         async with phone(tmp_path / "profile") as tab:
             await tab.command("Page.navigate", url=report.as_uri())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while await tab.value("document.readyState + document.title") in ("", "loading"):
                     pass
                 while not await tab.value("document.querySelectorAll('details.frame').length"):
@@ -141,7 +141,7 @@ def test_on_a_phone_nothing_sticks_out_and_frames_unfold_by_a_click(tmp_path: Pa
             assert await tab.value(shown) == []
             for n in (1, 2, 3):
                 await tab.click(await tab.value(CLOSED))
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while len(await tab.value(shown)) < n:
                         pass
             assert '"BootNotification"' in (await tab.value(shown))[0]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.shell import Program, chargepoint, greeter, having, refusing_port
+from tests.e2e.shell import Program, forked, greeter, having, refusing_port
 
-# Attempts follow each other at once, so that a run of a second has many of them.
-HASTY = "csms: {reconnect: {min_s: 0.02, jitter_s: 0, max_s: 0.02}}\nstorage: null\n"
+AN_HOUR = ("--clock=stepped", "--for=1h")
+"""Attempts follow each other as the station's time goes, of which an hour is over at once: dozens of them."""
 
 TLS_ALERT = bytes.fromhex("15030100020246")  # as OpenSSL answers plain text: fatal, protocol version
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
@@ -50,20 +50,18 @@ REFUSALS = {
 def test_the_first_failure_to_connect_is_explained_and_not_repeated(
     answer: Callable[[bytes], bytes], why: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "hasty.yaml").write_text(HASTY)
     with greeter(answer) as server:
         url = f"ws://127.0.0.1:{server.port}/ocpp"
-        done = chargepoint("run", "--config=hasty.yaml", "--csms", url, "--for=1s", cwd=tmp_path)
-        assert server.visits >= 3
+        done = forked("run", "--csms", url, *AN_HOUR, cwd=tmp_path)
+        assert server.visits >= 20
     assert done.returncode == 0
     (reason,) = having(done.stdout.splitlines(), "not connected")
     assert why in reason
 
 
 def test_a_closed_port_is_explained_once(tmp_path: Path) -> None:
-    (tmp_path / "hasty.yaml").write_text(HASTY)
     url = f"ws://127.0.0.1:{refusing_port()}"
-    done = chargepoint("run", "--config=hasty.yaml", "--csms", url, "--for=500ms", cwd=tmp_path)
+    done = forked("run", "--csms", url, *AN_HOUR, cwd=tmp_path)
     assert done.returncode == 0
     (reason,) = having(done.stdout.splitlines(), "not connected")
     assert "nothing listens at" in reason
@@ -73,14 +71,14 @@ def test_a_closed_port_is_explained_once(tmp_path: Path) -> None:
 def test_the_final_url_is_printed_and_holds_the_identity_once(path: str, tmp_path: Path) -> None:
     url = f"ws://127.0.0.1:{refusing_port()}"
     arguments = ("--csms", url + path, "--id=CP 1", "--for=0")
-    done = chargepoint("run", *arguments, cwd=tmp_path)
+    done = forked("run", *arguments, cwd=tmp_path)
     final = f"{url}/ocpp/CP%201" if "ocpp" in path else f"{url}/CP%201"
     assert done.stdout.splitlines()[0] == f"CP 1 connects to {final}"
 
 
 def test_without_csms_it_charges_at_an_embedded_one_and_the_sessions_are_kept(tmp_path: Path) -> None:
     clock = ("--clock=stepped", "--start=2026-05-01T08:00:00Z", "--for=8h")
-    done = chargepoint("run", *clock, "--connectors=2", "--vehicle=city", cwd=tmp_path)
+    done = forked("run", *clock, "--connectors=2", "--vehicle=city", cwd=tmp_path)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0] == "No --csms given: an embedded central system was started."
@@ -89,7 +87,7 @@ def test_without_csms_it_charges_at_an_embedded_one_and_the_sessions_are_kept(tm
     delivered = having(lines, "transaction delivered")
     assert len(delivered) >= 2
     assert lines[-1] == f"ended in good order after {len(delivered)} transactions"
-    listed = chargepoint("sessions", "--csv", cwd=tmp_path).stdout.splitlines()
+    listed = forked("sessions", "--csv", cwd=tmp_path).stdout.splitlines()
     assert len(listed) == 1 + len(delivered)
 
 
@@ -98,12 +96,12 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     (tmp_path / "station.yaml").write_text(
         f"identity: FILE\ncsms: {{url: {url}/file}}\nconnectors: [{{}}, {{}}]\nstorage: kept\n"
     )
-    plain = chargepoint("run", "--config=station.yaml", "--for=0", cwd=tmp_path).stdout
+    plain = forked("run", "--config=station.yaml", "--for=0", cwd=tmp_path).stdout
     assert f"FILE connects to {url}/file/FILE" in plain
     assert "kept in kept" in plain
     assert "connector 2" in plain
     flags = ("--id=FLAG", "--csms", f"{url}/flag", "--connectors=1", "--storage=elsewhere")
-    changed = chargepoint("run", "--config=station.yaml", *flags, "--for=0", cwd=tmp_path).stdout
+    changed = forked("run", "--config=station.yaml", *flags, "--for=0", cwd=tmp_path).stdout
     assert f"FLAG connects to {url}/flag/FLAG" in changed
     assert "kept in elsewhere" in changed
     assert "connector 2" not in changed
@@ -136,7 +134,7 @@ def test_a_mistake_is_told_in_one_line_with_its_remedy(
     arguments: tuple[str, ...], says: str, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.yaml").write_text("csms:\n  urll: ws://x\n")
-    done = chargepoint("run", *arguments, cwd=tmp_path)
+    done = forked("run", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr.splitlines()[-1]
 
@@ -148,7 +146,7 @@ def test_a_script_reads_json_lines_only(tmp_path: Path) -> None:
         '{"cmd": "status", "id": 5}\n{"cmd": "shutdown", "id": 6}\n'
     )
     arguments = ("--control=stdio", "--clock=stepped", "--trace=t.jsonl")
-    done = chargepoint("run", *arguments, cwd=tmp_path, stdin=commands)
+    done = forked("run", *arguments, cwd=tmp_path, stdin=commands)
     assert done.returncode == 0
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[0]["event"] == "ready"
@@ -160,7 +158,7 @@ def test_a_script_reads_json_lines_only(tmp_path: Path) -> None:
 
 def test_a_vehicle_that_does_not_fit_keeps_the_simulated_driver_away(tmp_path: Path) -> None:
     (tmp_path / "dc.yaml").write_text("connectors: [{current: dc}]\nvehicle: plug-in-hybrid\nstorage: null\n")
-    done = chargepoint("run", "--config=dc.yaml", "--clock=stepped", "--for=10m", cwd=tmp_path)
+    done = forked("run", "--config=dc.yaml", "--clock=stepped", "--for=10m", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr == ""
     assert having(done.stdout.splitlines(), "the simulated driver stays away: vehicle plug-in-hybrid has no")
@@ -199,7 +197,7 @@ def test_a_second_signal_ends_at_once_and_the_next_start_delivers(tmp_path: Path
             program.press_ctrl_c_until_it_ends()
             assert program.end() == 130
         csms.say('{"answer": "StopTransaction", "payload": null}')
-        done = chargepoint("run", "--csms", url, "--storage=kept", "--for=3s", cwd=tmp_path)
+        done = forked("run", "--csms", url, "--storage=kept", "--for=3s", cwd=tmp_path)
         assert having(done.stdout.splitlines(), "transaction delivered")
 
 
@@ -208,11 +206,11 @@ def test_what_could_not_be_delivered_is_counted_and_kept(tmp_path: Path) -> None
     with Program("csms", "--port=0", "--json", cwd=tmp_path) as csms:
         url = json.loads(csms.until('"ready"'))["url"]
         # Its card is then in the authorization cache, and valid without a central system (OCPP 1.6 §4.1).
-        online = chargepoint("run", "--csms", url, *stepped, "--for=1m", cwd=tmp_path)
+        online = forked("run", "--csms", url, *stepped, "--for=1m", cwd=tmp_path)
         assert having(online.stdout.splitlines(), "transaction delivered")
         csms.say('{"cmd": "shutdown"}')
         assert csms.end() == 0
-    offline = chargepoint("run", "--csms", url, *stepped, "--for=5m", cwd=tmp_path)
+    offline = forked("run", "--csms", url, *stepped, "--for=5m", cwd=tmp_path)
     lines = offline.stdout.splitlines()
     assert re.fullmatch(
         r"ended in good order after 1 transaction; \d+ messages not delivered, kept for the next start",
@@ -222,7 +220,7 @@ def test_what_could_not_be_delivered_is_counted_and_kept(tmp_path: Path) -> None
 
 def test_a_damaged_store_is_told_and_the_station_goes_on(tmp_path: Path) -> None:
     (tmp_path / "CP001.sqlite3").write_bytes(b"no database at all" * 500)
-    ran = chargepoint("run", "--storage", str(tmp_path), "--clock", "x60", "--for", "30", cwd=tmp_path)
+    ran = forked("run", "--storage", str(tmp_path), *AN_HOUR, cwd=tmp_path)
     assert ran.returncode == 0
     told = [line for line in ran.stdout.splitlines() if "was damaged" in line]
     assert len(told) == 1
@@ -234,7 +232,7 @@ def test_the_same_seed_in_the_same_folder_gives_the_same_frames(tmp_path: Path) 
     command = ["run", "--clock", "stepped", "--start", "2026-05-01", "--for", "3h", "--seed", "5", "--trace"]
     texts = []
     for name in ("first.jsonl", "second.jsonl"):
-        assert chargepoint(*command, name, cwd=tmp_path).returncode == 0
+        assert forked(*command, name, cwd=tmp_path).returncode == 0
         records = map(json.loads, (tmp_path / name).read_text().splitlines())
         texts.append([record["raw"] for record in records if "raw" in record])
     assert len(texts[0]) > 100

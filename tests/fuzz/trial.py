@@ -18,6 +18,10 @@ class Found(AssertionError):
     """The station did something wrong."""
 
 
+class Slow(Found):
+    """It took longer than it may; once, that may be the machine."""
+
+
 def idle() -> Bench:
     """Accepted, nothing plugged in."""
     bench = Bench(2)
@@ -74,7 +78,7 @@ def put(bench: Bench, raw: bytes) -> list[Any]:
     if bench.errors:
         raise Found(f"{raw[:300]!r}: {bench.errors[0]!r}") from bench.errors[0]
     if took_s > HANG_S:
-        raise Found(f"{raw[:300]!r}: took {took_s:.1f} s")
+        raise Slow(f"{raw[:300]!r}: took {took_s:.1f} s")
     for frame in sent:
         if frame[0] == 2 and (wrong := judge.wrong_call(frame)):
             raise Found(f"after {raw[:300]!r}: {wrong}")
@@ -84,9 +88,20 @@ def put(bench: Bench, raw: bytes) -> list[Any]:
     return answers
 
 
+def twice_if_slow(trial: Callable[[], None]) -> None:
+    """A machine that stands still is charged to whoever runs on it; what hangs does so again."""
+    try:
+        trial()
+    except Slow:
+        trial()
+
+
 def run(make: Callable[[], Bench], messages: list[bytes]) -> None:
     """Raise `Found` if the station answers one of the messages wrongly, or not at all, or breaks."""
-    bench = make()
+    twice_if_slow(lambda: _run(make(), messages))
+
+
+def _run(bench: Bench, messages: list[bytes]) -> None:
     for raw in messages:
         if silent(bench):
             break  # a Reset takes the station down; what it says then is nobody's business

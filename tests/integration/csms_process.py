@@ -58,7 +58,7 @@ class CsmsProcess(Piped):
 @asynccontextmanager
 async def central_system(*options: str, port: int = 0) -> AsyncIterator[CsmsProcess]:
     """`chargepoint csms` on a free port, or on one it had before."""
-    arguments = ["-m", "chargepoint", "csms", "--json", "--port", str(port), *options]
-    async with CsmsProcess.started(arguments) as central:
+    arguments = ["csms", "--json", "--port", str(port), *options]
+    async with CsmsProcess.born(arguments) as central:
         central.url = (await central.event("ready"))["url"]
         yield central

@@ -18,7 +18,7 @@ from chargepoint.errors import LinkError
 from chargepoint.link import Backoff, LinkSettings, TlsSettings, WebSocketLink
 from hal.clock import SteppedClock
 
-PATIENCE_S = 10.0
+PATIENCE_S = 40.0
 """Real seconds after which a test that waits for something gives up."""
 
 _SILENT = logging.Logger("silent", logging.CRITICAL)

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20.0
-LINE_LIMIT = 1 << 24
+from tests.integration.nursery import LINE_LIMIT, ROOT, Born
+
+PATIENCE_S = 60.0
+"""Real seconds after which a test that waits gives up: a busy machine stands still for half of that."""
 
 Line = dict[str, Any]
 
@@ -25,7 +26,7 @@ class Silent(AssertionError):
 class Piped:
     """One running program. Replies are the lines without `event`; `lines` is everything, in order."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Born) -> None:
         self.process = process
         self.lines: list[Line] = []
         self.errors = ""  # what it wrote to standard error so far
@@ -53,15 +54,12 @@ class Piped:
 
     def stop_reading(self) -> None:
         """Nobody reads its standard output any more."""
-        stdout = self._transport.get_pipe_transport(1)
-        assert stdout is not None
-        stdout.close()
-
-    @property
-    def _transport(self) -> asyncio.SubprocessTransport:
-        transport = self.process._transport  # type: ignore[attr-defined]  # there is no public way
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        return transport
+        if isinstance(self.process, Born):
+            self.process.stop_reading()
+        else:
+            stdout = _transport(self.process).get_pipe_transport(1)
+            assert stdout is not None
+            stdout.close()
 
     async def ask(self, command: Line | str) -> Line:
         """Write a command and return its reply."""
@@ -125,6 +123,10 @@ class Piped:
             await self._reading
             return await self.process.wait()
 
+    def close(self) -> None:
+        """Let go of its pipes, when it has ended."""
+        (self.process if isinstance(self.process, Born) else _transport(self.process)).close()
+
     async def kill(self) -> None:
         """SIGKILL, as a power cut does it, and wait until it is gone."""
         with contextlib.suppress(ProcessLookupError):
@@ -149,10 +151,28 @@ class Piped:
             yield program
         finally:
             await program.kill()
-            program._transport.close()
+            program.close()
+
+    @classmethod
+    @asynccontextmanager
+    async def born(cls, arguments: Sequence[str | Path], **environment: str) -> AsyncIterator[Self]:
+        """`chargepoint ARGUMENTS` in a process that need not read the code, killed at the end if it runs."""
+        process = await Born.of(arguments, environment)
+        program = cls(process)
+        try:
+            yield program
+        finally:
+            await program.kill()
+            program.close()
 
 
-def play(story: Callable[[], Awaitable[None]], within_s: float = 50.0) -> None:
+def _transport(process: asyncio.subprocess.Process) -> asyncio.SubprocessTransport:
+    transport = process._transport  # type: ignore[attr-defined]  # there is no public way
+    assert isinstance(transport, asyncio.SubprocessTransport)
+    return transport
+
+
+def play(story: Callable[[], Awaitable[None]], within_s: float = 170.0) -> None:
     """Run a story of processes and sockets."""
 
     async def run() -> None:

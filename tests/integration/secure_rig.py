@@ -19,7 +19,7 @@ from hal.clock import WallClock
 from tests.integration.station_process import CP, IMPATIENT
 from tests.integration.tls_material import Authority
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 HEX, OTHER_HEX = "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"
 LITERAL = "a literal text key"
 

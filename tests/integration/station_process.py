@@ -92,16 +92,33 @@ async def station(
     storage: Path,
     clock: str = "stepped",
     start: str | None = START,
-    program: tuple[str | Path, ...] = ("-m", "chargepoint"),
+    fresh: bool = False,
     **environment: str,
 ) -> AsyncIterator[StationProcess]:
-    """The command with a script at its other end; it has said `ready` when this returns."""
-    arguments = [*program, "run", "--control", "stdio", "--storage", storage, "--clock", clock, *options]
+    """The command with a script at its other end; it has said `ready` when this returns.
+
+    `fresh`: in an interpreter that has to read the code, as a user's.
+    """
+    arguments: list[str | Path] = [
+        "run",
+        "--control",
+        "stdio",
+        "--storage",
+        storage,
+        "--clock",
+        clock,
+        *options,
+    ]
     if csms is not None:
         arguments += ["--csms", csms]
     if clock != "wall" and start is not None:
         arguments += ["--start", start]
-    async with StationProcess.started(arguments, **environment) as running:
+    program = (
+        StationProcess.started(["-m", "chargepoint", *arguments], **environment)
+        if fresh
+        else StationProcess.born(arguments, **environment)
+    )
+    async with program as running:
         await running.event("ready")
         yield running
 

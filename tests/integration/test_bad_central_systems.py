@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from tests.integration.csms_process import central_system
 from tests.integration.piped import Line, play
 from tests.integration.station_process import START, StationProcess, configuration, station
+from tests.standstills import again_after_a_standstill
 
 Manners = Callable[[ServerConnection], Awaitable[None]]
 
@@ -113,6 +114,7 @@ BAD: list[tuple[Manners, str]] = [
 
 
 @pytest.mark.parametrize(("manners", "told"), BAD, ids=[manners.__name__ for manners, _ in BAD])
+@again_after_a_standstill
 def test_bad_manners_from_the_start_are_told_once(tmp_path: Path, manners: Manners, told: str) -> None:
     async def story() -> None:
         config = configuration(tmp_path, ocpp={"MessageTimeout": "1"})
@@ -176,6 +178,7 @@ def test_one_that_does_not_speak_our_protocol(tmp_path: Path) -> None:
     [says_nothing, hangs_up, says_rubbish, says_bytes, answers_nonsense, answers_somebody_else, refuses],
     ids=lambda one: one.__name__,
 )
+@again_after_a_standstill
 def test_a_session_goes_on_whatever_the_central_system_does(tmp_path: Path, manners: Manners) -> None:
     """A good central system turns bad in the middle of a session and good again: every sample arrives."""
 

@@ -22,7 +22,7 @@ from chargepoint.cli.main import main
 from chargepoint.cli.options import ClockChoice
 from chargepoint.config import StationConfig
 from chargepoint.fleet.plan.plan import Group, Plan
-from tests.e2e.shell import chargepoint
+from tests.e2e.shell import forked
 from tests.integration.piped import PATIENCE_S, Line, Piped, play
 from tests.integration.station_process import START, StationProcess
 
@@ -148,8 +148,8 @@ async def station(
     **env: str,
 ) -> AsyncIterator[tuple[Remote, Piped]]:
     """A station with an embedded central system, under control over HTTP."""
-    arguments = ("-m", "chargepoint", "run", "--control", address, *REPEATABLE, *options)
-    async with Piped.started(arguments, **env) as process, ClientSession(headers=headers) as session:
+    arguments = ("run", "--control", address, *REPEATABLE, *options)
+    async with Piped.born(arguments, **env) as process, ClientSession(headers=headers) as session:
         async with asyncio.timeout(PATIENCE_S):
             while not (found := re.search(r"^ready: .* at (http\S+)\n", process.errors, re.MULTILINE)):
                 await asyncio.sleep(0.01)
@@ -204,8 +204,8 @@ def test_http_is_the_same_protocol_as_stdio() -> None:
 
     async def story() -> None:
         assert {command["cmd"] for command in SCRIPT} >= set(VERBS)
-        arguments = ("-m", "chargepoint", "run", "--control", "stdio", *REPEATABLE)
-        async with StationProcess.started(arguments) as by_pipe:
+        arguments = ("run", "--control", "stdio", *REPEATABLE)
+        async with StationProcess.born(arguments) as by_pipe:
             piped = [await by_pipe.ask(command) for command in SETTLED]
             assert await by_pipe.ended() == 0
         async with station() as (remote, process), remote.events() as events:
@@ -312,7 +312,7 @@ def test_what_cannot_be_served_is_said_at_once(
 def test_an_address_that_cannot_be_had_is_said_at_once(tmp_path: Path) -> None:
     options = ("--control", "http://192.0.2.1:0", "--control-token", "open-sesame")  # of no machine
     for command in (("run",), ("fleet", "run", "--for", "1s")):
-        done = chargepoint(*command, *options, cwd=tmp_path)
+        done = forked(*command, *options, cwd=tmp_path)
         assert (done.returncode, "http://192.0.2.1:0: " in done.stderr) == (2, True), done.stderr
         assert "sesame" not in done.stderr
         assert "Traceback" not in done.stderr

@@ -109,7 +109,7 @@ def play(story: Callable[[], Awaitable[None]]) -> None:
     """Run a story."""
 
     async def run() -> None:
-        await asyncio.wait_for(story(), 30)
+        await asyncio.wait_for(story(), 150)
 
     asyncio.run(run())
 

@@ -14,6 +14,7 @@ from tests.e2e.shell import chargepoint
 from tests.integration.csms_process import CsmsProcess, central_system
 from tests.integration.piped import Line, play
 from tests.integration.station_process import CP, START, StationProcess, configuration, station
+from tests.standstills import again_after_a_standstill
 
 PROFILE = {
     "chargingProfileId": 1,
@@ -186,7 +187,7 @@ def test_two_runs_without_a_script_leave_the_same_trace(tmp_path: Path) -> None:
 
 async def _day(storage: Path) -> None:
     """Twenty-four hours with three cars."""
-    async with station("--seed", "1", storage=storage) as cp:
+    async with station("--seed", "1", storage=storage, fresh=True) as cp:
         await cp.advance(3600)
         for id_tag in ("ONE", "TWO", "THREE"):
             await _visit(cp, id_tag, 1, 7 * 3600)
@@ -214,6 +215,7 @@ def test_a_day_with_three_cars_takes_less_than_five_seconds(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("clock", ["x600"])
+@again_after_a_standstill
 def test_time_sped_up(tmp_path: Path, clock: str) -> None:
     """Real time times a factor: samples keep their distance, and nobody has to advance anything."""
 

@@ -32,6 +32,7 @@ from hal.modbus.register_map import load_map
 from hal.simulated.vehicle import load_vehicle
 from tests.integration.piped import play
 from tests.integration.station_process import station
+from tests.standstills import again_after_a_standstill
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 KEYBOARD = re.compile(r"^readers:\n  - driver: keyboard\n.*", re.MULTILINE | re.DOTALL)
@@ -149,6 +150,7 @@ def test_all_devices_are_found_and_read(name: str) -> None:
         for name in BENCHES
     ],
 )
+@again_after_a_standstill
 def test_its_last_connector_charges(name: str, tmp_path: Path) -> None:
     async def story() -> None:
         with bench_of(name) as bench:

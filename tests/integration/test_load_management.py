@@ -18,6 +18,7 @@ from hal.emulators.modbus import ModbusEmulator
 from hal.modbus.register_map import load_map
 from tests.integration.piped import play
 from tests.integration.station_process import StationProcess, at_central_system, configuration
+from tests.standstills import again_after_a_standstill
 
 PAGE = Path(__file__).parents[2] / "docs" / "load-management.md"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -127,6 +128,7 @@ class House:
         )
 
 
+@again_after_a_standstill
 def test_a_meter_on_modbus_goes_and_comes_back(tmp_path: Path) -> None:
     async def story() -> None:
         house = House(5.0, 12.0, -7.0)
@@ -194,6 +196,6 @@ def test_a_real_meter_knows_one_time_only(tmp_path: Path) -> None:
         "--clock=stepped",
         "--for=1h",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 2
     assert "the site meter is real hardware (sdm630): use --clock wall" in done.stderr

@@ -25,6 +25,7 @@ from tests.integration.station_process import (
     configuration,
     station,
 )
+from tests.standstills import again_after_a_standstill
 
 TAG = {"id_tag": "TAG", "connector": 1}
 UNKNOWN_TAGS_CHARGE = {"AllowOfflineTxForUnknownId": "true"}
@@ -195,6 +196,7 @@ def test_the_central_system_dies_and_comes_back(tmp_path: Path) -> None:
     play(story)
 
 
+@again_after_a_standstill
 def test_a_central_system_that_hangs(tmp_path: Path) -> None:
     """Half-open: the connection stands and nobody answers (SIGSTOP); then everything is answered late."""
 

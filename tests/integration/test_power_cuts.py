@@ -19,6 +19,7 @@ from tests.integration.campaign.moments import Moment
 from tests.integration.campaign.rounds import Round, random_round, seeds, strike
 from tests.integration.piped import play
 from tests.integration.station_process import StationProcess
+from tests.standstills import again_after_a_standstill
 
 TAG = "TAG"
 
@@ -181,6 +182,7 @@ def test_power_cuts_at_random_moments(tmp_path: Path, batch: int) -> None:
     "online",
     [pytest.param(True, marks=pytest.mark.campaign, id="online"), pytest.param(False, id="offline")],
 )
+@again_after_a_standstill
 def test_a_power_cut_on_a_real_clock_that_the_central_system_corrects(tmp_path: Path, online: bool) -> None:
     """Moments that were right before the cut stay as they are; the new start's own time is only a guess."""
 

@@ -22,6 +22,7 @@ from hal.emulators.rdm6300 import Rdm6300Emulator
 from hal.simulated.vehicle import load_vehicle
 from tests.integration.piped import Line, play
 from tests.integration.station_process import StationProcess, configuration, station
+from tests.standstills import again_after_a_standstill
 
 CARD = "100086F444"
 SUPERVISION_S = 5
@@ -81,13 +82,14 @@ async def garage(folder: Path) -> AsyncIterator[Garage]:
         board.close()
 
 
-async def until(what: Callable[[], bool], within_s: float = 20.0) -> None:
+async def until(what: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait for the emulated hardware, which reports to nobody."""
     async with asyncio.timeout(within_s):
         while not what():
             await asyncio.sleep(0.02)
 
 
+@again_after_a_standstill
 def test_a_card_of_the_house_charges_over_a_replugged_adapter(tmp_path: Path) -> None:
     async def story() -> None:
         async with garage(tmp_path) as place:
@@ -119,6 +121,7 @@ def test_a_card_of_the_house_charges_over_a_replugged_adapter(tmp_path: Path) ->
     play(story)
 
 
+@again_after_a_standstill
 def test_a_killed_program_leaves_6_a_after_its_supervision_runs_out(tmp_path: Path) -> None:
     async def story() -> None:
         async with garage(tmp_path) as place:

@@ -17,7 +17,6 @@ import pytest
 
 from tests.integration.campaign.judge import Verdict
 from tests.integration.campaign.moments import Moment
-from tests.integration.campaign.nursery import Nursery
 from tests.integration.campaign.proxy import Rudeness
 from tests.integration.campaign.rude import (
     Plan,
@@ -32,13 +31,14 @@ from tests.integration.campaign.tally import Tally, play_all
 from tests.integration.csms_process import central_system
 from tests.integration.piped import Line, play
 from tests.integration.station_process import CP, configuration, station
+from tests.standstills import again_after_a_standstill
 
 ROUNDS = 1000
 
 
-async def _frames(nursery: Nursery, folder: Path) -> list[str]:
+async def _frames(folder: Path) -> list[str]:
     """What the frames of the canonical session are, the handshake's two included."""
-    outcome = await play_round(nursery, folder / "canonical", canonical())
+    outcome = await play_round(folder / "canonical", canonical())
     assert (outcome.verdict, outcome.done) == (Verdict(), {})
     return outcome.names
 
@@ -54,10 +54,10 @@ def _random(first: int, rounds: int) -> list[tuple[str, Plan]]:
     return [(f"seed {seed}", random_plan(seed)) for seed in range(first, first + rounds)]
 
 
+@again_after_a_standstill
 def test_the_canonical_session_is_all_frames_and_no_mishap(tmp_path: Path) -> None:
     async def run() -> None:
-        async with Nursery() as nursery:
-            names = await _frames(nursery, tmp_path)
+        names = await _frames(tmp_path)
         assert names[:2] == ["handshake request", "handshake response"]
         assert names[3::2] == [f"answer to {name}" for name in names[2::2]]
         assert [name for name in names[2::2] if name in KINDS] == [
@@ -76,16 +76,19 @@ def test_the_canonical_session_is_all_frames_and_no_mishap(tmp_path: Path) -> No
 
 
 @pytest.mark.search
+@again_after_a_standstill
 def test_a_sample_of_rude_rounds(tmp_path: Path) -> None:
-    """What fails here can be repeated by its name, as far as chance goes among three processes."""
+    """What fails here can be repeated by its name, as far as chance goes among three processes.
+
+    Every mishap and a sample of its places; `make campaign` plays each of them at each place.
+    """
 
     async def run() -> None:
         tally = Tally()
-        async with Nursery() as nursery:
-            frames = len(await _frames(nursery, tmp_path))
-            await play_all(nursery, tmp_path, _systematic(frames)[::12] + _random(0, 30), tally)
+        frames = len(await _frames(tmp_path))
+        await play_all(tmp_path, _systematic(frames)[::20] + _random(0, 12), tally)
         assert tally.wrong == {}
-        assert tally.rounds > 60
+        assert tally.rounds > 20
         assert tally.done.keys() >= {str(rude) for rude in Rudeness}
 
     play(run)
@@ -108,23 +111,24 @@ WITHIN_ROUNDS = 16
 
 @pytest.mark.search
 @pytest.mark.parametrize(("mistake", "said"), MISTAKES, ids=[mistake for mistake, _ in MISTAKES])
+@again_after_a_standstill
 def test_the_judge_sees_a_mistake_in_rude_rounds(tmp_path: Path, mistake: str, said: str) -> None:
     async def run() -> None:
         heard: list[str] = []
-        async with Nursery() as nursery:
-            for n, (name, plan) in enumerate(_random(500, WITHIN_ROUNDS)):
-                plan.altered = (mistake,)
-                if n % 2:  # each answer twice, and time to take the second for another
-                    plan.frames, plan.latency_s = dict.fromkeys(range(1, 99), Rudeness.DOUBLE), 0.01
-                outcome = await play_round(nursery, tmp_path / name, plan)
-                heard += outcome.verdict.problems
-                if any(said in problem for problem in heard):
-                    return
+        for n, (name, plan) in enumerate(_random(500, WITHIN_ROUNDS)):
+            plan.altered = (mistake,)
+            if n % 2:  # each answer twice, and time to take the second for another
+                plan.frames, plan.latency_s = dict.fromkeys(range(1, 99), Rudeness.DOUBLE), 0.01
+            outcome = await play_round(tmp_path / name, plan)
+            heard += outcome.verdict.problems
+            if any(said in problem for problem in heard):
+                return
         raise AssertionError(heard)
 
     play(run)
 
 
+@again_after_a_standstill
 def test_the_judge_sees_energy_without_a_transaction(tmp_path: Path) -> None:
     """A vehicle that nobody pays for charges all the same."""
 
@@ -135,9 +139,8 @@ def test_the_judge_sees_energy_without_a_transaction(tmp_path: Path) -> None:
             {"cmd": "plug_out", "connector": 1},
         ]
         for mistakes, said in (((), []), (("energy_for_anybody",), ["closes", "opens", "starts at"])):
-            async with Nursery() as nursery:
-                plan = Plan(1, [visit], altered=mistakes)
-                outcome = await play_round(nursery, tmp_path / str(len(mistakes)), plan)
+            plan = Plan(1, [visit], altered=mistakes)
+            outcome = await play_round(tmp_path / str(len(mistakes)), plan)
             problems = outcome.verdict.problems
             assert all(any(word in problem for problem in problems) for word in said), problems
             assert bool(problems) is bool(said), problems
@@ -214,11 +217,10 @@ def test_a_thousand_rude_rounds(tmp_path: Path, capfd: pytest.CaptureFixture[str
 
     async def run() -> None:
         nonlocal frames
-        async with Nursery() as nursery:
-            frames = len(await _frames(nursery, tmp_path))
-            systematic = _systematic(frames)
-            plans = systematic + _random(10_000, ROUNDS - len(systematic))
-            await play_all(nursery, tmp_path, plans, tally, tell)
+        frames = len(await _frames(tmp_path))
+        systematic = _systematic(frames)
+        plans = systematic + _random(10_000, ROUNDS - len(systematic))
+        await play_all(tmp_path, plans, tally, tell)
 
     play(run, within_s=3600)
     tell(f"\n{tally.table(frames)}")

@@ -84,7 +84,7 @@ def tls_server(context: ssl.SSLContext, port: list[int]) -> Iterator[None]:
                 accepted, _ = listening.accept()
             except OSError:
                 continue
-            accepted.settimeout(1)
+            accepted.settimeout(20)
             try:
                 with context.wrap_socket(accepted, server_side=True) as secured:
                     secured.recv(1024)
@@ -100,7 +100,7 @@ def tls_server(context: ssl.SSLContext, port: list[int]) -> Iterator[None]:
             yield
         finally:
             ended.set()
-            thread.join(10)
+            thread.join(60)
 
 
 async def _refused(office: Office, context: ssl.SSLContext, event: str, **csms: Any) -> None:

@@ -19,7 +19,8 @@ import pytest
 
 from hal.emulators.meter import MeterFault
 from hal.simulated.vehicle import load_vehicle
-from tests.integration.piped import ROOT, Line, play
+from tests.integration.nursery import ROOT
+from tests.integration.piped import Line, play
 from tests.integration.station_process import CP, StationProcess
 from tests.integration.whole_station import (
     BAUD,
@@ -32,6 +33,7 @@ from tests.integration.whole_station import (
     until,
     wallbox,
 )
+from tests.standstills import again_after_a_standstill
 
 SAFE_OFF_S = 3.0
 ROUNDS = 30
@@ -66,6 +68,7 @@ async def reached(place: Wallbox) -> None:
     await until(lambda: len(asked_at) > before + 1)
 
 
+@again_after_a_standstill
 def test_a_charge_at_9600_baud_follows_its_central_system_and_is_billed_by_its_meter(tmp_path: Path) -> None:
     async def story() -> None:
         async with wallbox(tmp_path, baud=BAUD) as place, place.powered() as cp:
@@ -368,6 +371,7 @@ def test_rounds_of_chance(tmp_path: Path) -> None:
     assert wrong == {}
 
 
+@again_after_a_standstill
 def test_a_session_with_mishaps_on_a_bad_line(tmp_path: Path) -> None:
     async def story() -> None:
         assert await play_round(tmp_path, [["bad frames", "limit", "reboot", "kill"]], 1) == []

@@ -294,7 +294,7 @@ class Witness:
             self._since[what] = now
 
 
-async def until(what: Callable[[], bool], within_s: float = 20.0) -> None:
+async def until(what: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait for the emulated hardware, which reports to nobody."""
     async with asyncio.timeout(within_s):
         while not what():

@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.integration.piped import LINE_LIMIT, Line, Piped
+from tests.integration.nursery import LINE_LIMIT
+from tests.integration.piped import Line, Piped
 from tests.interop.libraries import Library
 
 
@@ -72,4 +73,4 @@ async def foreign_system(library: Library, port: int, *words: str) -> AsyncItera
         yield system
     finally:
         await system.kill()
-        system._transport.close()
+        system.close()

@@ -23,6 +23,7 @@ from hal.modbus.register_map import load_map
 from hal.registry import open_evse
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -59,7 +60,7 @@ class Wires:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         while not happened():
             await asyncio.sleep(0.005)
 
@@ -105,5 +106,5 @@ def test_the_example_charges_stops_and_tells_a_trip(monkeypatch: pytest.MonkeyPa
                 await emulator.close()
         assert factory.pin(COIL).function == "input"
 
-    asyncio.run(story())
+    run_jumping(story())
     factory.reset()

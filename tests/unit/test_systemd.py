@@ -22,7 +22,7 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
     """The service manager's end."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(5)
+        listening.settimeout(45)
         yield listening
 
 
@@ -47,7 +47,7 @@ def test_a_leading_at_sign_is_an_abstract_socket() -> None:
     name = f"chargepoint-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind("\0" + name)
-        listening.settimeout(5)
+        listening.settimeout(45)
         notifier = Notifier(f"@{name}")
         notifier.tell("READY=1")
         assert told(listening) == "READY=1"
@@ -193,7 +193,7 @@ def test_simulated_hardware_is_fed_by_the_turns_of_the_loop() -> None:
                 enough.set()
 
         dog = Watchdog(tell, 0.03, [SimulatedEvse(EvseInfo(), SteppedClock(0.0))])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             await enough.wait()
         dog.close()
         assert set(fed) == {"WATCHDOG=1"}

@@ -37,7 +37,7 @@ def overlap(one: Extent, other: Extent) -> bool:
 
 
 def test_the_script_draws_what_is_in_the_folder(tmp_path: Path) -> None:
-    subprocess.run((sys.executable, DOCS / "wiring_pictures.py", tmp_path), timeout=30, check=True)
+    subprocess.run((sys.executable, DOCS / "wiring_pictures.py", tmp_path), timeout=50, check=True)
     drawn = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
     assert drawn == {path.name: path.read_text(encoding="utf-8") for path in PICTURES}, "run make docs"
 

@@ -1,4 +1,7 @@
-"""Drivers over emulated devices, for checks that are plain functions: time passes while they wait."""
+"""Drivers over emulated devices, real bytes between them, for checks that are plain functions.
+
+Time passes while they wait, and only then (`JumpingLoop`): how fast the machine is changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ from hal.emulators.pty_bus import PtyBus
 from hal.modbus.register_map import load_map
 from hal.polled import PolledEvse
 from hal.registry import open_evse
+from tests.jumping_loop import JumpingLoop
 
-FACTOR = 50.0
-WAITS_S = 5.0  # real seconds
+WAITS_S = 250.0
 
 Way = Literal["serial", "tcp"]
 Controller = EvseWbEmulator | PhoenixEmulator
@@ -37,9 +40,7 @@ class Emulated:
         make: Callable[[Outlet], Controller],
         **settings: Any,
     ) -> None:
-        self._factor: float = settings.pop("factor", FACTOR)
-        self._timeout_s: float = settings.pop("timeout_s", 0.1)
-        self._loop = asyncio.new_event_loop()
+        self._loop = JumpingLoop()
         self._rounds = 0
         self._run(self._open(driver, info, way, make, settings))
 
@@ -51,13 +52,13 @@ class Emulated:
         make: Callable[[Outlet], Controller],
         settings: dict[str, object],
     ) -> None:
-        self.clock = ScaledClock(self._factor, 1_800_000_000.0)
+        self.clock = ScaledClock(1.0, 1_800_000_000.0)
         self.outlet = Outlet(EvseInfo(phases=info.phases), self.clock, energy_wh=5000.0)
         meter = EmulatedMeter(load_map("sdm630"), self.outlet.reading, 2)
         self.device = make(self.outlet)
         self.emulator = ModbusEmulator([self.device, meter])
         self._line = PtyBus(1)
-        place: dict[str, Any] = {"quiet_s": 0.02, "gap_s": 0.001, "timeout_s": self._timeout_s}
+        place: dict[str, Any] = {"quiet_s": 0.02, "gap_s": 0.001, "timeout_s": 0.1}
         if way == "serial":
             await self.emulator.serve_serial(self._line)
             place["port"] = self._line.names[0]
@@ -77,7 +78,7 @@ class Emulated:
 
     def advance(self, seconds: float) -> None:
         """Let that much of the connector's time pass, and what happened then arrive."""
-        self._run(asyncio.sleep(seconds / self._factor))
+        self._run(asyncio.sleep(seconds))
         self.soon()
 
     def soon(self) -> None:
@@ -85,12 +86,12 @@ class Emulated:
         self._run(self._caught_up())
 
     def wait_for(self, what: Callable[[], bool], within_s: float) -> None:
-        """Wait at most so many real seconds."""
+        """Wait at most so many of the connector's seconds."""
 
         async def wait() -> None:
             async with asyncio.timeout(within_s):
                 while not what():
-                    await asyncio.sleep(0.005)
+                    await asyncio.sleep(0.1)
 
         self._run(wait())
 
@@ -109,18 +110,18 @@ class Emulated:
             await self._reach(self._rounds + 2)
             seen_at = self.clock.now()
             while not self._read_since(seen_at):
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.05)
             await self._reach(self._rounds + 1)
 
     def _read_since(self, moment: float) -> bool:
         try:
             return self.evse.reading().time >= moment
-        except MeterUnavailable:  # a busy machine: seconds of the connector's time are milliseconds
+        except MeterUnavailable:
             return False
 
     async def _reach(self, rounds: int) -> None:
         while self._rounds < rounds:
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.05)
 
     async def _close(self) -> None:
         self.evse.close()

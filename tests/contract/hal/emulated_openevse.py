@@ -10,7 +10,7 @@ from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator
 from hal.polled import PolledEvse
 from hal.registry import open_evse
-from tests.contract.hal.emulated import FACTOR, Emulated
+from tests.contract.hal.emulated import Emulated
 
 
 class EmulatedOpenEvse(Emulated):
@@ -21,7 +21,7 @@ class EmulatedOpenEvse(Emulated):
         super().__init__("openevse", info, "serial", _no_unit)  # type: ignore[arg-type]  # a line of its own has no units
 
     async def _open(self, *_: object) -> None:
-        self.clock = ScaledClock(FACTOR, 1_800_000_000.0)
+        self.clock = ScaledClock(1.0, 1_800_000_000.0)
         self.outlet = Outlet(self._info, self.clock, energy_wh=5000.0)
         self._line = PtyBus(1)
         self.controller = RapiEmulator(self._line, self.outlet, self.clock)

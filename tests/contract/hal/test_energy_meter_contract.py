@@ -24,6 +24,7 @@ from hal.modbus.meter import ModbusMeter, open_meter
 from hal.modbus.register_map import load_map, map_names
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.vehicle import load_vehicle
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -83,7 +84,7 @@ async def bench(
 
 
 def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def agrees(name: str, seen: MeterSnapshot, truth: MeterReading) -> None:

@@ -1,7 +1,6 @@
 """A charge point on an EVSE-WB and an SDM630 with real bytes between, when the board falls silent.
 
-The board has no watchdog: it goes on with the last current it was told. Time passes ten times as fast, so
-that a meter whose line is held up by the silent board is still read as often as it would be.
+The board has no watchdog: it goes on with the last current it was told.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tests.unit.ocpp16.bench import Bench
 
 pytestmark = pytest.mark.emulated
 
-SOON_S = 10.0  # real seconds; a board that was silent is asked again each 5 s
+SOON_S = 100.0  # a board that was silent is asked again each 5 s
 
 
 class OnWires(Bench):
@@ -56,7 +55,7 @@ class OnWires(Bench):
 @pytest.fixture
 def charging() -> Iterator[OnWires]:
     """A charge under way, at a board that has just fallen silent."""
-    rig = Emulated("evse-wb", EvseInfo(lockable=False), "serial", EvseWbEmulator, factor=10.0, timeout_s=0.05)
+    rig = Emulated("evse-wb", EvseInfo(lockable=False), "serial", EvseWbEmulator)
     station = OnWires(rig)
     try:
         station.connect()

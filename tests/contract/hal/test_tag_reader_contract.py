@@ -80,12 +80,12 @@ class Emulated:
         driver, show = self.make(bus)
         counted = Counted(driver)
         reader = AttendedReader(counted)
-        await asyncio.wait_for(counted.opened.wait(), 5)
+        await asyncio.wait_for(counted.opened.wait(), 45)
 
         async def present(uid: str) -> None:
             before = counted.count
             show(uid)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(45):
                 while counted.count == before and not reader.closed:
                     await asyncio.sleep(0.001)
 

@@ -1,14 +1,13 @@
-"""The station's program with other hardware or with a mistake put in: `python altered_station.py run ...`.
+"""The station's program with other hardware or with a mistake put in: what a nursery's programs run.
 
-`STATION_ALTERED` names what to alter, separated by commas. The program itself knows nothing of this; a
-mistake shows that the judge sees what it is there to see.
+`STATION_ALTERED` in their environment names what to alter, separated by commas. The program itself knows
+nothing of this; a mistake shows that the judge sees what it is there to see.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -34,6 +33,8 @@ from hal.simulated.vehicle import Vehicle
 from tests.integration.campaign.altered_hardware import slow_contactor, witnessed
 
 PONG_WITHIN_S = 1.0
+LATE_S = 40.0
+"""Later than any power cut that a busy machine has still to make."""
 
 
 def _replace(owner: object, name: str, other: object) -> None:
@@ -57,7 +58,7 @@ def sent_before_stored() -> None:
     commit = SqliteStore.commit
 
     def late(store: SqliteStore) -> None:
-        asyncio.get_running_loop().call_later(0.3, commit, store)
+        asyncio.get_running_loop().call_later(LATE_S, commit, store)
 
     _replace(SqliteStore, "commit", late)
 
@@ -275,10 +276,6 @@ ALTERATIONS: dict[str, Callable[[], None]] = {
 
 def run() -> int:
     """Alter what is to be altered, then do what `chargepoint` does."""
-    for name in filter(None, os.environ["STATION_ALTERED"].split(",")):
+    for name in filter(None, os.environ.get("STATION_ALTERED", "").split(",")):
         ALTERATIONS[name]()
     return main()
-
-
-if __name__ == "__main__":
-    sys.exit(run())

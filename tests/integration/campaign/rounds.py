@@ -23,7 +23,6 @@ from tests.integration.station_process import CP, START, StationProcess, configu
 
 INTERVAL_S = 10
 BETWEEN_LIVES_S = 10_000.0
-ALTERED = Path(__file__).with_name("altered_station.py")
 
 
 class Round:
@@ -92,7 +91,6 @@ class Round:
             storage=self._folder / "storage",
             clock=clock,
             start=start,
-            program=(ALTERED,) if alterations else ("-m", "chargepoint"),
             STATION_ALTERED=",".join(alterations),
         ) as running:
             yield running

@@ -16,7 +16,6 @@ from chargepoint.ocpp16.times import format_time, parse_time
 from chargepoint.store import file_name
 from tests.integration.campaign.judge import CALL, RESULT, Judge, Verdict
 from tests.integration.campaign.moments import Moment
-from tests.integration.campaign.nursery import Nursery
 from tests.integration.campaign.proxy import Rudeness, RudeProxy, Seen
 from tests.integration.campaign.rounds import BETWEEN_LIVES_S, INTERVAL_S, Round, session, shuffled, strike
 from tests.integration.campaign.rude_answers import KINDS, Manner, RudeAnswers
@@ -61,7 +60,7 @@ class Outcome:
 class RudeRound(Round):
     """A station, a proxy and a central system that follow a plan; everything else is as in a `Round`."""
 
-    def __init__(self, nursery: Nursery, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan) -> None:
         super().__init__(folder, plan.seed)
         self.plan = plan
         self.proxy = RudeProxy(lambda: int(self.central.url.rpartition(":")[2]))
@@ -69,7 +68,6 @@ class RudeRound(Round):
         self.central._office.answers = self.answers
         self.expected: set[str] = set()
         self.noise: list[str] = []
-        self._nursery = nursery
         self._witness = folder / "witness"
         self._restarting: asyncio.Task[None] | None = None
         self._welcome = False  # accepted once, in whichever life
@@ -123,7 +121,7 @@ class RudeRound(Round):
         arguments: list[str | Path] = ["run", "--control", "stdio", "--clock", "stepped", "--linger", "0"]
         arguments += ["--config", config, "--seed", str(self.plan.seed), "--start", start]
         arguments += ["--storage", self._folder / "storage", "--csms", self.proxy.url]
-        async with self._nursery.born(
+        async with StationProcess.born(
             arguments,
             STATION_ALTERED=",".join(altered),
             STATION_WITNESS=str(self._witness),
@@ -359,11 +357,11 @@ def _random_answers(chance: random.Random) -> dict[tuple[str, int], Manner]:
     return answers
 
 
-async def play_round(nursery: Nursery, folder: Path, plan: Plan) -> Outcome:
+async def play_round(folder: Path, plan: Plan) -> Outcome:
     """One round in a folder of its own; whatever goes wrong in it is in the verdict."""
     folder.mkdir(parents=True)
     try:
-        async with RudeRound(nursery, folder, plan) as round:
+        async with RudeRound(folder, plan) as round:
             try:
                 return await round.play()
             except (AssertionError, OSError, TimeoutError) as error:

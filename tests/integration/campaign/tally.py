@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.integration.campaign.moments import Moment
-from tests.integration.campaign.nursery import Nursery
 from tests.integration.campaign.rude import Outcome, Plan, play_round
 
 AT_ONCE = 8
@@ -70,7 +69,6 @@ class Tally:
 
 
 async def play_all(
-    nursery: Nursery,
     folder: Path,
     plans: Iterable[tuple[str, Plan]],
     tally: Tally,
@@ -83,7 +81,7 @@ async def play_all(
 
     async def one(number: int, name: str, plan: Plan) -> None:
         async with at_once:
-            outcome = await play_round(nursery, folder / str(number), plan)
+            outcome = await play_round(folder / str(number), plan)
             shutil.rmtree(folder / str(number))
         tally.add(name, plan, outcome)
         for problem in outcome.verdict.problems:

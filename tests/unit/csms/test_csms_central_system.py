@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 from chargepoint.csms import CallFailed, CallTimeout, CentralSystem, Event, NotConnected
 from chargepoint.csms.answers import ACTIONS
 from hal.clock import SteppedClock
+from tests.jumping_loop import run_jumping
 
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 OCPP16 = [Subprotocol("ocpp1.6")]
@@ -119,7 +120,7 @@ def play(story: Story, **options: Any) -> None:
         async with CentralSystem(**options) as central, connected(central) as station:
             await story(central, station)
 
-    asyncio.run(run())
+    run_jumping(run())
 
 
 def test_every_action_of_a_station_has_a_case_here() -> None:
@@ -329,12 +330,12 @@ def test_message_ids_come_from_the_seed_and_go_on_over_connections() -> None:
                     await heard.wait("disconnected")
         return found
 
-    first = asyncio.run(ids(1))
+    first = run_jumping(ids(1))
     assert len(set(first)) == 3
     assert {len(one) for one in first} == {36}
-    assert asyncio.run(ids(1)) == first
-    assert not set(asyncio.run(ids(2))) & set(first)
-    assert asyncio.run(ids(None)) != asyncio.run(ids(None))
+    assert run_jumping(ids(1)) == first
+    assert not set(run_jumping(ids(2))) & set(first)
+    assert run_jumping(ids(None)) != run_jumping(ids(None))
 
 
 @pytest.mark.parametrize(
@@ -398,7 +399,7 @@ def test_a_station_that_is_not_there_cannot_be_called(cp: str) -> None:
             with pytest.raises(NotConnected):
                 central.drop(cp)
 
-    asyncio.run(run())
+    run_jumping(run())
 
 
 def test_a_link_cut_ends_without_close_frame_and_ends_all_calls() -> None:
@@ -463,7 +464,7 @@ def test_without_its_subprotocol_the_handshake_ends_and_the_link_closes(offered:
             assert [event.name for event in heard.events] == ["error"]
             assert central.stations() == []
 
-    asyncio.run(run())
+    run_jumping(run())
 
 
 @pytest.mark.parametrize("offered", [["ocpp1.6"], ["ocpp2.0.1", "ocpp1.6"]], ids=len)
@@ -472,7 +473,7 @@ def test_its_subprotocol_is_chosen_among_others(offered: list[str]) -> None:
         async with CentralSystem() as central, connected(central, subprotocols=offered) as station:
             assert station.socket.subprotocol == "ocpp1.6"
 
-    asyncio.run(run())
+    run_jumping(run())
 
 
 @pytest.mark.parametrize(
@@ -507,7 +508,7 @@ def test_a_password_is_asked_of_those_who_have_one(
             assert "secret" not in told
             assert "Basic" not in told
 
-    asyncio.run(run())
+    run_jumping(run())
 
 
 def test_a_path_without_identity_is_not_found() -> None:
@@ -518,7 +519,7 @@ def test_a_path_without_identity_is_not_found() -> None:
                     pass
             assert refused.value.response.status_code == 404
 
-    asyncio.run(run())
+    run_jumping(run())
 
 
 def test_frames_are_told_without_secrets(caplog: pytest.LogCaptureFixture) -> None:

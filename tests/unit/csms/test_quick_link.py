@@ -12,6 +12,7 @@ from websockets.typing import Subprotocol
 
 from chargepoint.csms.central_system import CentralSystem
 from hal.clock import SteppedClock
+from tests.jumping_loop import run_jumping
 
 NOW = "2026-01-01T00:00:00.000Z"
 START = {"connectorId": 1, "idTag": "TAG", "meterStart": 10, "timestamp": NOW}
@@ -64,7 +65,7 @@ async def told(quick: bool, calls: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", STORIES)
 def test_it_says_and_remembers_what_the_package_does(name: str) -> None:
-    quick, usual = (asyncio.run(told(quick, STORIES[name])) for quick in (True, False))
+    quick, usual = (run_jumping(told(quick, STORIES[name])) for quick in (True, False))
     assert quick == usual
 
 
@@ -79,7 +80,7 @@ def test_an_answer_that_was_set_is_given() -> None:
                     statuses.append(json.loads(await socket.recv())[2]["idTagInfo"]["status"])
             assert statuses == ["Blocked", "Accepted"]
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -99,7 +100,7 @@ def test_cards_of_strangers_are_invalid_where_there_are_strangers(quick: bool) -
                     statuses.append(json.loads(await socket.recv())[2]["idTagInfo"]["status"])
             assert statuses == ["Invalid", "Invalid", "Accepted", "Accepted"]
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_it_still_calls_stations_and_reacts() -> None:
@@ -119,7 +120,7 @@ def test_it_still_calls_stations_and_reacts() -> None:
                 await socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
                 await answered.wait()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_only_the_newest_meter_values_are_kept() -> None:
@@ -136,4 +137,4 @@ def test_only_the_newest_meter_values_are_kept() -> None:
             transaction = csms.transactions()[0]
             assert (len(transaction.meter_values), transaction.meter_values_count) == (2, 5)
 
-    asyncio.run(story())
+    run_jumping(story())

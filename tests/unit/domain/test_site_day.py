@@ -5,6 +5,7 @@ The judge knows the house and the vehicles, and nothing of how the limit is work
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -199,7 +200,8 @@ def _vehicle(phases: int) -> Any:
 
 @pytest.mark.search
 @settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow],
+    max_examples=400 if os.environ.get("CAMPAIGN") == "1" else 20,
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip
 @given(days())
 def test_the_limit_holds_whatever_the_house_does(day: Day) -> None:

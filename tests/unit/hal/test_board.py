@@ -15,6 +15,7 @@ from hal.board import BoardEvse
 from hal.clock import WallClock
 from hal.device import DeviceTimeout, MeterSnapshot, PilotSample, Unsupported
 from tests.contract.hal.boards import EmulatedLock, OnBoard, board
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -370,7 +371,7 @@ def test_a_boards_own_thread_opens_while_the_loop_is_busy(monkeypatch: pytest.Mo
         evse.close()
         await evse.released()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 class ClumsyRelay(RecordingRelay):
@@ -408,7 +409,7 @@ def test_a_vehicle_that_leaves_while_the_coil_is_switched_on_is_not_overlooked(
         evse.close()
         await evse.released()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_a_loop_that_ends_leaves_the_contactor_open() -> None:
@@ -419,7 +420,7 @@ def test_a_loop_that_ends_leaves_the_contactor_open() -> None:
         await asyncio.sleep(0)
         relay.on = True
 
-    asyncio.run(story())
+    run_jumping(story())
     assert not relay.on
 
 

@@ -12,6 +12,7 @@ import pytest
 from hal.device import DeviceClosed, DeviceError, DeviceRefused, DeviceTimeout
 from hal.emulators.faults import KINDS, Faults
 from hal.modbus.bus import Bus, SerialLine, TcpGateway, bus_at
+from tests.jumping_loop import run_jumping
 from tests.unit.hal.modbus_rig import PLACES, register, rig
 
 pytestmark = pytest.mark.emulated
@@ -29,7 +30,7 @@ WIRE_FAULTS = [
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(story)
+    run_jumping(story)
 
 
 def expected(unit: int, function: int, address: int, count: int) -> list[int]:

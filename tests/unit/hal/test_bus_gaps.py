@@ -11,6 +11,7 @@ from hal.modbus.bus import Bus, SerialLine, TcpGateway, take_place
 from hal.modbus.place import Place
 from hal.modbus.turns import Turns
 from hal.modbus.wire import NoAnswer, Request, Wire
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -70,7 +71,7 @@ def asked(units: list[int], *shared: SerialLine) -> list[float]:
         assert [unit for unit, _ in wires[0].asked] == units
         return [later - at for (_, at), (_, later) in pairwise(wires[0].asked)]
 
-    return asyncio.run(story())
+    return run_jumping(story())
 
 
 def line(gap_s: float, unit: int | None) -> SerialLine:
@@ -125,7 +126,7 @@ def test_three_frames_go_ahead_of_one_that_waits_for_silence_but_of_no_write(
             await bus.release()
         return [unit for unit, _ in wires[0].asked]
 
-    assert asyncio.run(story()) == order
+    assert run_jumping(story()) == order
 
 
 def test_a_call_that_is_given_up_while_it_waits_keeps_nobody_from_the_line() -> None:
@@ -139,7 +140,7 @@ def test_a_call_that_is_given_up_while_it_waits_keeps_nobody_from_the_line() -> 
         async with asyncio.timeout(1.0), turns.turn(0.0, patient=True):
             pass
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 async def _take(turns: Turns) -> None:

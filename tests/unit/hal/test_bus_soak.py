@@ -13,6 +13,7 @@ from hal.emulators.faults import KINDS, Faults
 from hal.modbus.bus import Bus, Place
 from hal.modbus.unit import UnitMemory
 from hal.modbus.wire import Request, Wire
+from tests.jumping_loop import run_jumping
 from tests.unit.hal.modbus_rig import PLACES, Rig, register, rig
 
 # The unit after each of these does not exist: an answer both late and from the wrong unit cannot be told from
@@ -85,7 +86,7 @@ async def on_a_bad_line(
 @pytest.mark.search
 @pytest.mark.parametrize("place", PLACES)
 def test_no_wrong_value_is_accepted_from_a_very_bad_line(place: str) -> None:
-    seen, r = asyncio.run(on_a_bad_line(place, 0.2, rounds=150))
+    seen, r = run_jumping(on_a_bad_line(place, 0.2, rounds=150))
     assert seen["wrong"] == seen["nonsense"] == 0
     assert seen["right"] > 200
     assert set(r.faults.injected) >= set(KINDS) - {"flip", "echo"}
@@ -93,7 +94,7 @@ def test_no_wrong_value_is_accepted_from_a_very_bad_line(place: str) -> None:
 
 @pytest.mark.search
 def test_a_careless_bus_accepts_wrong_values() -> None:
-    seen, _ = asyncio.run(on_a_bad_line("serial", 0.4, CarelessBus, rounds=150))
+    seen, _ = run_jumping(on_a_bad_line("serial", 0.4, CarelessBus, rounds=150))
     assert seen["wrong"] > 0
 
 

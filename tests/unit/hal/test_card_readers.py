@@ -42,7 +42,7 @@ class Time:
 
 def within(work: Awaitable[None]) -> None:
     async def main() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(45):
             await work
 
     asyncio.run(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -21,6 +20,7 @@ from hal.modbus.bus import Bus, SerialLine
 from hal.modbus.evse_wb import EvseWb
 from hal.modbus.phoenix import Phoenix
 from hal.simulated.vehicle import load_vehicle
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -65,7 +65,7 @@ def test_another_device_is_asked_about_and_not_written_to(driver: str, other: st
                 await wrong.open()
             assert (unit.offered_a, emulator.requests) == (10.0, before + 1)
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 @pytest.mark.parametrize("driver", ["evse-wb", "phoenix"])
@@ -86,4 +86,4 @@ def test_what_is_heard_is_true_and_what_is_told_arrives(driver: str, kind: str) 
             assert await controller.set_limit(8.0) == 8.0
             assert ((await controller.status()).offered_a, unit.offered_a) == (8.0, 8.0)
 
-    asyncio.run(story())
+    run_jumping(story())

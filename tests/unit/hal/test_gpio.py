@@ -158,7 +158,7 @@ def test_without_contacts_a_vehicle_is_there_and_asks_while_it_may(pins: MockFac
         evse.listener = Listener()
 
         async def until(pilot: PilotState, closed: bool) -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(45):
                 while (evse.pilot, evse.closed) != (pilot, closed):
                     changed.clear()
                     await changed.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from hal.emulators.rapi import RapiEmulator
 from hal.look import Onlooker, connector_onlookers, meter_onlooker, reader_onlooker
 from hal.scan import scan
 from hal.simulated.vehicle import load_vehicle
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -81,7 +81,7 @@ def test_modbus_controllers_are_found_and_read_without_a_write(driver: str) -> N
             if driver == "evse-wb":
                 assert look.offered_a == 16
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_an_openevse_is_only_asked() -> None:
@@ -116,7 +116,7 @@ def test_an_openevse_is_only_asked() -> None:
             await alone.close()
             controller.close()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_beside_a_relay_only_the_contacts_are_taken(pins: MockFactory) -> None:
         assert pins.pin(17).function == "input"
         await evse.close()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_simulated_parts_are_not_looked_at() -> None:
@@ -187,7 +187,7 @@ def test_a_device_that_comes_later_is_found_then() -> None:
                 f"{port}, 9600 baud, 8N1, unit 3 answers"
             )
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_the_catalogue_names_every_driver_of_the_registry() -> None:

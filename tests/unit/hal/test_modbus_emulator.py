@@ -12,6 +12,7 @@ import pytest
 from hal.emulators.faults import Faults
 from hal.emulators.modbus import ModbusEmulator, crc16
 from hal.emulators.pty_bus import EMULATED, PtyBus
+from tests.jumping_loop import run_jumping
 from tests.unit.hal.modbus_rig import Table, register
 
 
@@ -66,7 +67,7 @@ def test_all_others_hear_what_one_says() -> None:
             ports[0].say(b"!")
             assert await ports[1].hear(1) == b"!"  # and none of its own bytes
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_bytes_take_their_time_on_a_wire() -> None:
@@ -77,7 +78,7 @@ def test_bytes_take_their_time_on_a_wire() -> None:
             await ports[1].hear(48)
             assert asyncio.get_running_loop().time() - started >= 48 * 10 / 9600
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_a_filter_sees_who_speaks_and_changes_what_is_heard() -> None:
@@ -98,7 +99,7 @@ def test_a_filter_sees_who_speaks_and_changes_what_is_heard() -> None:
             assert sources == [0, EMULATED]
             await emulator.close()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_two_emulators_share_a_line_and_absent_units_are_silent() -> None:
@@ -119,7 +120,7 @@ def test_two_emulators_share_a_line_and_absent_units_are_silent() -> None:
             await one.close()
             await two.close()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_what_a_unit_cannot_do_it_refuses(request_: tuple[int, ...], code: int) 
             assert await ports[0].hear(5) == rtu(1, request_[1] | 0x80, code)
             await emulator.close()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 def test_a_mistake_in_an_emulated_device_is_a_failed_device() -> None:
@@ -189,4 +190,4 @@ def test_a_name_outlives_the_port_behind_it() -> None:
             again.close()
         assert not os.path.exists(os.path.dirname(bus.names[0]))
 
-    asyncio.run(story())
+    run_jumping(story())

@@ -20,6 +20,7 @@ from hal.serial.openevse import OpenEvse
 from hal.serial.openevse_meter import OpenEvseMeter
 from hal.serial.rapi import Rapi
 from hal.simulated.vehicle import load_vehicle
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -60,7 +61,7 @@ def run(test: Callable[[Rig], Awaitable[None]], prepare: Callable[[Rig], object]
             rig.emulator.close()
             rig.bus.close()
 
-    asyncio.run(main())
+    run_jumping(main())
 
 
 def test_it_is_opened_paused_and_says_what_it_can() -> None:
@@ -258,7 +259,7 @@ def test_what_it_says_by_itself_is_looked_into_at_once() -> None:
                 await evse.released()
                 emulator.close()
 
-    asyncio.run(main())
+    run_jumping(main())
 
 
 @pytest.mark.parametrize(
@@ -337,7 +338,7 @@ def test_a_missing_port_and_a_silent_one_say_so() -> None:
                 await OpenEvse(rapi, SteppedClock()).open()
             rapi.close()
 
-    asyncio.run(main())
+    run_jumping(main())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""The faults of a controller and a meter behind `PolledEvse`, over emulated devices with real bytes between.
-
-Time passes fifty times as fast as it says, so every wait below is a fraction of a second.
-"""
+"""The faults of a controller and a meter behind `PolledEvse`, over emulated devices and real bytes."""
 
 from __future__ import annotations
 
@@ -55,6 +52,18 @@ def kinds(rig: Emulated) -> set[FaultKind]:
     return {fault.kind for fault in rig.evse.faults}
 
 
+class Told:
+    """Which faults a connector ever reported: that of a contactor is another one once it is told to open."""
+
+    def __init__(self, rig: Emulated) -> None:
+        self.kinds: set[FaultKind] = set()
+        self._rig = rig
+        rig.evse.listener = self
+
+    def evse_changed(self) -> None:
+        self.kinds |= kinds(self._rig)
+
+
 def charge(rig: Emulated, current_a: float = 10.0) -> None:
     rig.outlet.evse.plug_in(load_vehicle("compact"))
     rig.evse.permit(Limit(current_a))
@@ -97,7 +106,7 @@ def test_a_limit_that_is_not_taken_is_a_fault(opens: Opens, make: type[EvseWbEmu
     charge(rig)
     rig.device.deaf = True
     rig.evse.permit(Limit(7.0))
-    rig.wait_for(lambda: bool(rig.evse.faults), 5.0)
+    rig.wait_for(lambda: bool(rig.evse.faults), 250.0)
     assert [fault.vendor_code for fault in rig.evse.faults] == ["LimitIgnored"]
     rig.device.deaf = False
     rig.soon()
@@ -109,7 +118,7 @@ def test_a_limit_that_is_never_taken_is_told_once(opens: Opens, caplog: pytest.L
     charge(rig)
     rig.device.deaf = True
     rig.evse.permit(Limit(7.0))
-    rig.wait_for(lambda: bool(rig.evse.faults), 5.0)
+    rig.wait_for(lambda: bool(rig.evse.faults), 250.0)
     for _ in range(5):
         rig.soon()
     told = [line.rpartition(": ")[2] for line in caplog.messages]
@@ -121,7 +130,7 @@ def test_a_restart_of_the_controller_is_corrected(opens: Opens, make: type[EvseW
     rig = opens(make)
     charge(rig)
     rig.device.reboot()
-    rig.wait_for(lambda: rig.device.offered_a == 10, 5.0)
+    rig.wait_for(lambda: rig.device.offered_a == 10, 250.0)
     assert rig.evse.faults == ()
 
 
@@ -134,7 +143,7 @@ def test_somebody_at_the_button_is_overruled_and_in_the_end_reported(
     for _ in range(3):
         rig.device.turn(6.0)
         rig.advance(8.0)
-        rig.wait_for(lambda: rig.device.offered_a == 10, 5.0)
+        rig.wait_for(lambda: rig.device.offered_a == 10, 250.0)
     (fault,) = rig.evse.faults
     assert (fault.vendor_code, fault.blocking) == ("LimitChanged", False)
 
@@ -184,7 +193,7 @@ def test_state_d_is_refused(opens: Opens) -> None:
     rig.outlet.evse.plug_in(load_vehicle("compact"))
     rig.evse.permit(Limit(10.0))
     rig.advance(12.0)
-    rig.wait_for(lambda: kinds(rig) == {FaultKind.PILOT} and board(rig).amps == 0, 5.0)
+    rig.wait_for(lambda: kinds(rig) == {FaultKind.PILOT} and board(rig).amps == 0, 250.0)
     rig.advance(12.0)
     assert not rig.outlet.closed, "it does not begin again by itself"
 
@@ -223,7 +232,7 @@ def test_a_signal_that_outlasts_a_current_of_0_is_turned_off(opens: Opens) -> No
     board(rig).runs_on = True
     withdrawn_at = rig.clock.now()
     rig.evse.permit(NOTHING)
-    rig.wait_for(lambda: not rig.outlet.closed, 5.0)
+    rig.wait_for(lambda: not rig.outlet.closed, 250.0)
     assert rig.clock.now() - withdrawn_at >= 6.0
     board(rig).runs_on = False
     rig.evse.permit(Limit(10.0))
@@ -235,7 +244,7 @@ def test_a_vehicle_that_draws_more_than_it_may_is_stopped(opens: Opens) -> None:
     rig = opens(EvseWbEmulator)
     charge(rig)
     rig.outlet.greedy = True
-    rig.wait_for(lambda: kinds(rig) == {FaultKind.OVER_CURRENT} and board(rig).amps == 0, 5.0)
+    rig.wait_for(lambda: kinds(rig) == {FaultKind.OVER_CURRENT} and board(rig).amps == 0, 250.0)
 
 
 @both
@@ -271,12 +280,12 @@ def test_a_silent_controller_is_a_fault_after_10_s_keeps_its_state_and_comes_bac
     rig.emulator.faults.unit = 1
     rig.emulator.faults.set("drop_request")
     rig.evse.permit(Limit(16.0))
-    rig.wait_for(lambda: bool(rig.evse.faults), 8.0)
+    rig.wait_for(lambda: bool(rig.evse.faults), 400.0)
     assert kinds(rig) == {FaultKind.COMMUNICATION}
     assert rig.evse.pilot is PilotState.C
     assert board(rig).amps == 10
     rig.emulator.faults.clear()
-    rig.wait_for(lambda: not rig.evse.faults, 30.0)
+    rig.wait_for(lambda: not rig.evse.faults, 1500.0)
     rig.advance(10.0)
     assert board(rig).amps == 16
 
@@ -289,12 +298,12 @@ def test_a_silent_meter_is_a_fault_after_a_minute_and_gives_no_old_reading(
     charge(rig)
     rig.emulator.faults.unit = 2
     rig.emulator.faults.set("drop_request")
-    rig.wait_for(lambda: bool(rig.evse.faults), 20.0)
+    rig.wait_for(lambda: bool(rig.evse.faults), 1000.0)
     (fault,) = rig.evse.faults
     assert (fault.kind, fault.blocking) == (FaultKind.METER, blocking)
     with pytest.raises(MeterUnavailable):
         rig.evse.reading()
-    rig.wait_for(lambda: (board(rig).amps == 0) is blocking, 5.0)
+    rig.wait_for(lambda: (board(rig).amps == 0) is blocking, 250.0)
     assert len([line for line in caplog.messages if line.startswith("meter: ")]) == 1  # told, once
 
 
@@ -358,10 +367,11 @@ def test_the_error_bits_of_a_phoenix_are_faults_and_stop(opens: Opens, bit: int,
     rig = opens(PhoenixEmulator)
     charge(rig)
     assert isinstance(rig.device, PhoenixEmulator)
+    told = Told(rig)
     rig.device.errors.add(bit)
-    rig.wait_for(lambda: kind in kinds(rig) and rig.device.offered_a == 0, 5.0)
+    rig.wait_for(lambda: kind in told.kinds and rig.device.offered_a == 0, 250.0)
     rig.device.errors.clear()
-    rig.wait_for(lambda: not rig.evse.faults, 5.0)
+    rig.wait_for(lambda: not rig.evse.faults, 250.0)
 
 
 def test_a_lock_that_does_not_move_is_a_fault_until_it_does(opens: Opens) -> None:
@@ -370,10 +380,10 @@ def test_a_lock_that_does_not_move_is_a_fault_until_it_does(opens: Opens) -> Non
     rig.soon()
     rig.device.deaf = True
     rig.evse.lock(True)
-    rig.wait_for(lambda: kinds(rig) == {FaultKind.LOCK}, 5.0)
+    rig.wait_for(lambda: kinds(rig) == {FaultKind.LOCK}, 250.0)
     rig.device.deaf = False
     rig.evse.lock(True)
-    rig.wait_for(lambda: rig.evse.locked and not rig.evse.faults, 5.0)
+    rig.wait_for(lambda: rig.evse.locked and not rig.evse.faults, 250.0)
 
 
 def test_a_safe_current_is_what_is_left_behind(opens: Opens) -> None:

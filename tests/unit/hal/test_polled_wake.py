@@ -11,6 +11,7 @@ from hal.api import NOTHING, EvseInfo, Limit, PilotState
 from hal.clock import ScaledClock
 from hal.device import Capability, ControllerInfo, ControllerStatus
 from hal.polled import PolledEvse
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -63,19 +64,19 @@ def play(capabilities: Capability, *steps: tuple[float, Story]) -> Sleeper:
     """Let each step happen and so many seconds pass after it."""
 
     async def run() -> Sleeper:
-        clock = ScaledClock(200.0, 0.0)
+        clock = ScaledClock(1.0, 0.0)
         sleeper = Sleeper(clock, capabilities)
         evse = PolledEvse(EvseInfo(), sleeper, None, clock)
         await evse.opened()
         for seconds, step in steps:
             step(evse, sleeper, clock)
-            await asyncio.sleep(seconds / 200.0)
+            await asyncio.sleep(seconds)
         evse.close()
         await evse.released()
         assert sleeper.offered_a == 0
         return sleeper
 
-    return asyncio.run(run())
+    return run_jumping(run())
 
 
 def offer(evse: PolledEvse, sleeper: Sleeper, clock: ScaledClock) -> None:

@@ -17,6 +17,7 @@ from hal.emulators.outlet import Outlet
 from hal.emulators.pty_bus import PtyBus
 from hal.emulators.rapi import RapiEmulator, RapiFaults
 from hal.serial.rapi import Frames, Rapi, frame
+from tests.jumping_loop import run_jumping
 
 pytestmark = pytest.mark.emulated
 
@@ -84,7 +85,7 @@ def run(test: Callable[[Rig], object], *, faults: RapiFaults | None = None) -> N
             await made.rapi.open()
             await test(made)  # type: ignore[misc]  # only tests of one argument are given
 
-    asyncio.run(main())
+    run_jumping(main())
 
 
 @pytest.mark.parametrize(

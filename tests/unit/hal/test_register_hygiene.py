@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hal.modbus.register_hygiene import CONFIRMATIONS, EnergyRegister, KnownEnergy, _Doubt
@@ -273,7 +273,7 @@ def test_a_register_without_one_of_its_rules_is_found_out(saboteur: type[EnergyR
     def broken(step_wh: float, known: KnownEnergy | None) -> EnergyRegister:
         return saboteur(RATED_W, step_wh=step_wh, known=known)
 
-    @settings(report_multiple_bugs=False)
+    @settings(phases=[Phase.generate], report_multiple_bugs=False)
     @given(acts=st.lists(ACTS, max_size=60), step_wh=st.sampled_from([0.0, 10.0, 100.0]))
     def search(acts: list[Act], step_wh: float) -> None:
         lives(acts, step_wh, broken)

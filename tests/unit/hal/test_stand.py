@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from hal.clock import SteppedClock
 from hal.emulators.stand import Device, Refused, Stand, parse_device
 from hal.modbus.meter import open_meter
 from hal.modbus.register_map import map_names
+from tests.jumping_loop import run_jumping
 
 
 @pytest.mark.emulated
@@ -42,7 +41,7 @@ def test_every_meter_shows_what_flows_at_the_outlet(name: str, way: str) -> None
         finally:
             await stand.close()
 
-    asyncio.run(story())
+    run_jumping(story())
 
 
 @pytest.mark.emulated
@@ -65,4 +64,4 @@ def test_everything_that_breaks_can_be_mended(devices: list[str]) -> None:
         finally:
             await stand.close()
 
-    asyncio.run(story())
+    run_jumping(story())

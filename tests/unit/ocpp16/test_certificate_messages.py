@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.certificates import KEY_STORE
@@ -811,7 +811,6 @@ class TestFromTheConfiguration:
 class TestWhateverComes:
     """No payload the schema allows makes a handler fail."""
 
-    @settings(max_examples=50)
     @given(st.text(max_size=300), st.sampled_from([CENTRAL_SYSTEM, MANUFACTURER]))
     def test_any_text(self, text: str, use: str) -> None:
         bench = station(Issuer("Root"))
@@ -826,7 +825,6 @@ class TestWhateverComes:
         }
         assert delete(bench, data) == NOT_FOUND
 
-    @settings(max_examples=100)
     @given(st.data())
     def test_a_chain_with_mistakes(self, data: st.DataObject) -> None:
         bench = station(root := Issuer("Root"))

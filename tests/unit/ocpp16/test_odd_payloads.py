@@ -16,7 +16,7 @@ from tests.unit.ocpp16.test_callerrors import OBJECTS, SERVED, fields
 
 pytestmark = pytest.mark.search
 
-MORE = 20 if os.environ.get("CAMPAIGN") == "1" else 1
+CAMPAIGN = os.environ.get("CAMPAIGN") == "1"
 
 INTEGERS = st.sampled_from([-(10**30), -(2**31), -1, 0, 1, 2, 3, 60, 2**31, 2**63, 10**30]) | st.integers()
 DECIMALS = st.sampled_from([-1e300, -0.1, 0, 0.1, 6, 16.0, 1e15, 1e300]) | st.integers(0, 400).map(
@@ -63,7 +63,7 @@ def payloads(spec: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.mark.parametrize("charging", [False, True], ids=["idle", "charging"])
 @pytest.mark.parametrize("action", [action for action in SERVED if SERVED[action]])
-@settings(max_examples=20 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400 if CAMPAIGN else 8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_get_one_answer_that_keeps_the_schema(action: str, charging: bool, data: st.DataObject) -> None:
     bench = Bench(2)
@@ -100,7 +100,7 @@ FRAMES = (
 )
 
 
-@settings(max_examples=100 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2_000 if CAMPAIGN else 50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(frames=st.lists(FRAMES | st.binary(max_size=60), min_size=1, max_size=8))
 def test_whatever_comes_gets_at_most_one_answer(frames: list[Any]) -> None:
     bench = Bench(ocpp={"MeterValueSampleInterval": "0"})

@@ -219,7 +219,7 @@ def test_kinds_of_schedules_by_themselves(
     installed: list[tuple[int, dict[str, Any]]], expected: dict[int, float]
 ) -> None:
     """Nothing but time passes."""
-    bench = station()
+    bench = station(ocpp={"MeterValueSampleInterval": "0"})
     for connector, wanted in installed:
         install(bench, connector, wanted)
     bench.advance(100)
