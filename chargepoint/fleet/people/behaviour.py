@@ -29,8 +29,8 @@ class Behaviour:
     emergency_stop.
     """
 
-    __slots__ = ("_begun_at", "_real_time", "_scenes", "_sites", "begins_at", "description", "name", "seed",
-                 "tally", "title")  # fmt: skip
+    __slots__ = ("_begun_at", "_by_current", "_real_time", "_scenes", "_sites", "begins_at", "description",
+                 "name", "seed", "tally", "title")  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Behaviour:
         self.seed = seed
         self.tally: Counter[str] = Counter()
         self._sites = sites
+        self._by_current = {current: _fitting(sites, current) for current in ("ac", "dc")}
         self._scenes: dict[tuple[int, int], tuple[Group, Scene]] = {}
         self._begun_at: float | None = None
         self._real_time = False
@@ -100,9 +101,10 @@ class Behaviour:
         return self._scenes[key][1]
 
     def _site(self, member: Member, current: str) -> Site:
-        fitting = [(site, weight) for site, weight in self._sites if site.config.current in (current, "any")]
-        u = chance.draw(self.seed, member.identity, "site", 0)
-        return Weighted(fitting or self._sites).at(u)
+        fitting = self._by_current[current]
+        if isinstance(fitting, Site):
+            return fitting
+        return fitting.at(chance.draw(self.seed, member.identity, "site", 0))
 
     def _local(self, zone: str) -> LocalTime:
         local = LocalTime(zone)
@@ -112,6 +114,12 @@ class Behaviour:
             ahead_s = (self.begins_at - local.position_s(self._begun_at)) % WEEK_S
             local.shift_s = ahead_s if ahead_s <= WEEK_S / 2 else ahead_s - WEEK_S
         return local
+
+
+def _fitting(sites: tuple[tuple[Site, float], ...], current: str) -> Site | Weighted[Site]:
+    """The kinds of site for stations of this current, all if there is none; alone if there is no choice."""
+    fitting = [(site, weight) for site, weight in sites if site.config.current in (current, "any")] or sites
+    return fitting[0][0] if len(fitting) == 1 else Weighted(fitting)
 
 
 def sessions_per_day(behaviour: Behaviour, connectors: int) -> float:

@@ -94,6 +94,8 @@ class Drivers:
     def start(self, begun_at: float) -> None:
         """From now on they come; who came since the day began and has not left yet is here already."""
         site, now = self.scene.site, self.station.clock.now()
+        if not site.week.total and not site.troubles_s:
+            return  # nobody ever comes
         if (within_s := site.config.arrivals.first_within) is not None:
             self._number = 1
             # Somebody comes only where somebody ever does.
