@@ -52,6 +52,8 @@ def test_how_often_it_is_played(tmp_path: Path, stood_s: float, fails: int, play
 
 
 def test_a_step_that_lets_no_other_thread_run_is_noticed() -> None:
+    steps = 1_000_000
     with Standstills() as seen:
         while seen.longest_s < NOTICED_S:
-            sorted(range(5_000_000))  # one step of C code
+            steps *= 2
+            sum(range(steps))  # one step of C code
