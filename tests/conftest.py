@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
 TESTS = Path(__file__).parent
 BENCH = TESTS / "bench"
@@ -29,6 +31,8 @@ WAIT_MOSTLY = {
     )
 }
 """Files whose tests wait for real time, or for programs, most of theirs, and are long."""
+
+QUICK = ("tests/unit/", "tests/conformance/")
 
 # Every run of the ordinary tests tries the same cases, so that a failure is the change's and not luck's.
 settings.register_profile(
@@ -60,6 +64,24 @@ def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
             placed = due
         spread.append(item)
     return spread + waiting[placed:]
+
+
+class Shares(LoadGroupScheduling):
+    """What is given to a worker of pytest-xdist at a time: a module of quick tests, or else one test.
+
+    One test each costs the one who gives them out more than most of these tests take.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(QUICK) and "@" not in nodeid:
+            return nodeid.partition("::")[0]
+        return super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares:
+    """Give out the tests in shares."""
+    return Shares(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -203,6 +203,7 @@ WRITE_FOREVER = """
 """
 
 
+@pytest.mark.search
 def test_a_killed_process_leaves_each_batch_whole_or_absent(tmp_path: Path) -> None:
     acknowledged = 0
     for kill in range(20 if CAMPAIGN else 8):

@@ -176,7 +176,7 @@ class TestReading:
 
     @needs_openssl
     def test_sha_1_is_weak(self, tmp_path: Path) -> None:
-        words = "req -x509 -newkey rsa:2048 -nodes -keyout k -subj /CN=old -sha1"
+        words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -subj /CN=old -sha1"
         assert not KEY_STORE.chain(openssl(tmp_path, words))[0].strong
 
     @pytest.mark.parametrize(

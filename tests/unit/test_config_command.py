@@ -129,6 +129,7 @@ def test_help_and_version_load_neither_models_nor_protocol() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.search
 def test_a_reader_that_goes_away_is_no_error() -> None:
     # The pipe's only reader is gone before anything is written.
     code = "import sys; from chargepoint.cli.main import main; sys.exit(main(['config', 'example']))"

@@ -178,12 +178,14 @@ colour: red
         "list as key", "recursive alias", "duplicate key", "inner duplicate key", "depth",
     ],
 )  # fmt: skip
+@pytest.mark.search
 def test_what_is_not_yaml_ends_at_the_first_mistake(text: str, problem: str) -> None:
     found = problems(text)
     assert len(found) == 1
     assert found[0].startswith(problem)
 
 
+@pytest.mark.search
 def test_aliases_of_aliases_end_before_memory_does() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]

@@ -52,11 +52,13 @@ def services() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.search
 def test_the_containerfile() -> None:
     done = tool("hadolint", "--failure-threshold", "style", CONTAINERFILE)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.search
 def test_the_linter_would_find_a_mistake(tmp_path: Path) -> None:
     worse = tmp_path / "Containerfile"
     worse.write_text(CONTAINERFILE.read_text().replace("USER 10001:10001", "USER root"))
@@ -73,6 +75,7 @@ def test_what_is_copied_into_the_image_is_there() -> None:
     assert all(f"\n{extra} = [" in project for extra in extras[0].split(","))
 
 
+@pytest.mark.search
 def test_the_compose_file() -> None:
     done = tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
     assert done.returncode == 0, done.stdout + done.stderr

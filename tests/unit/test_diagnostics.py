@@ -223,6 +223,7 @@ class TestSecrets:
         assert without_credentials(said) == shown
 
 
+@pytest.mark.search
 def test_a_store_that_lost_the_security_log_says_so(tmp_path: Path) -> None:
     """SecurityLogWasCleared, once, and only if something is missing."""
     path = tmp_path / "CP001.sqlite3"

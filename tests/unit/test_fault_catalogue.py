@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "fault-catalogue.md").read_text(encoding="utf-8")
 
@@ -15,6 +17,7 @@ def source(*folders: str) -> str:
     )
 
 
+@pytest.mark.search
 def test_every_test_in_it_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", PAGE))
     assert len(named) > 40

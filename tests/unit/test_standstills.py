@@ -51,6 +51,7 @@ def test_how_often_it_is_played(tmp_path: Path, stood_s: float, fails: int, play
     assert len(set(folders)) == len(folders) == played
 
 
+@pytest.mark.search
 def test_a_step_that_lets_no_other_thread_run_is_noticed() -> None:
     steps = 1_000_000
     with Standstills() as seen:

@@ -191,6 +191,7 @@ def test_lines_come_whole_however_they_are_written() -> None:
 
 
 @pytest.mark.parametrize("length", [MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 10 * MAX_LINE_BYTES])
+@pytest.mark.search
 def test_of_a_line_that_is_too_long_only_the_beginning_is_kept_and_the_next_one_is_whole(length: int) -> None:
     async def run() -> list[bytes]:
         return [line async for line in lines(file.fileno())]

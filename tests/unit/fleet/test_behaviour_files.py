@@ -17,6 +17,7 @@ ASKED = {"idle", "steady", "morning-rush", "evening-peak", "depot-night", "chaos
 SITES = {"home", "work", "street", "motorway", "depot"}
 
 
+@pytest.mark.search
 def test_the_presets_and_kinds_of_site_are_there() -> None:
     assert set(behaviour_names()) == ASKED | SITES
     for name in behaviour_names():
@@ -152,6 +153,7 @@ def test_the_page_lists_the_vehicles_there_are() -> None:
         assert f"| `{name}` | {one.battery_wh / 1000:g} kWh | {ac} | {dc} |" in page
 
 
+@pytest.mark.search
 def test_expected_sessions() -> None:
     expected = {name: sessions_per_day(Behaviour.load(name), 2) for name in behaviour_names()}
     assert expected["idle"] == 0

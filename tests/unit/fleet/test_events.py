@@ -272,6 +272,7 @@ def test_stations_without_power_miss_what_they_cannot_do() -> None:
     town.close()
 
 
+@pytest.mark.search
 def test_while_drivers_are_held_nobody_comes_not_even_in_a_surge() -> None:
     town = Town("steady", 20)
     town.advance(3600.0)

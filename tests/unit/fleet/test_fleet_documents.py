@@ -80,6 +80,7 @@ def test_the_example_fits_the_schema() -> None:
         ("csms: {url_policy: best}", False),
     ],
 )
+@pytest.mark.search
 def test_the_schema_agrees_with_the_reading(keys: str, fits: bool) -> None:
     text = f"groups:\n- name: a\n  count: 1\n  {keys}\n"
     tree = YAML(typ="safe", pure=True).load(text)

@@ -69,6 +69,7 @@ def test_whoever_waits_for_a_core_is_one_though_its_timers_come_nearly_in_time()
 
 
 @pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="needs Linux with schedstats")
+@pytest.mark.search
 def test_a_thread_without_a_core_knows_for_how_long() -> None:
     core = min(os.sched_getaffinity(0))
     busy = f"import os; os.sched_setaffinity(0, {{{core}}}); print(flush=True)\nwhile True: pass"
@@ -104,6 +105,7 @@ def test_a_blocked_loop_is_seen_by_one_timer() -> None:
     assert lag.judgement.bottleneck is None
 
 
+@pytest.mark.search
 def test_whoever_is_to_run_as_fast_as_it_can_is_never_late_but_its_cpu_is_known() -> None:
     async def story() -> Judgement:
         seen = asyncio.Event()

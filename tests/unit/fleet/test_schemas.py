@@ -29,6 +29,7 @@ SHIPPED = {
 
 
 @pytest.mark.parametrize("of", SHIPPED)
+@pytest.mark.search
 def test_what_is_shipped_fits(of: str, tmp_path: Path) -> None:
     """By another program than the one that reads it."""
     printed = CliRunner().invoke(fleet, ["schema", "--of", of], catch_exceptions=False).output

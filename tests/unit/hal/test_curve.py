@@ -41,6 +41,7 @@ def test_the_lower_of_two_crosses_where_they_cross() -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(CURVES, CURVES, st.floats(0.0, 100.0))
+@pytest.mark.search
 def test_the_lower_of_two_is_the_lower_of_two_everywhere(first: Curve, second: Curve, x: float) -> None:
     both = lowest(first, second)
     assert all(before < after for (before, _), (after, _) in pairwise(both))

@@ -194,6 +194,7 @@ class TestSimulated:
         meter.start()
         return meter
 
+    @pytest.mark.search
     def test_the_house_over_a_day(self) -> None:
         clock = SteppedClock(DAY)
         meter = self.simulated({"06:30": 4, "18:00": [9, 4, 6]}, clock)

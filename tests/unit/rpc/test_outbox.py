@@ -458,6 +458,7 @@ class TestOverflow:
         assert rig.outbox.queued == 0
 
 
+@pytest.mark.search
 def test_a_large_queue_is_thinned_in_no_time() -> None:
     """It may not take the quadratic way: 50,000 records would stop the station for minutes."""
     rig = Rig()
