@@ -202,6 +202,10 @@ class BoardEvse:
         """Wait until `close` has done its work."""
         await asyncio.wait(self._tasks)
 
+    @property
+    def left_safe(self) -> bool:
+        return self._coil is False and not self.closed
+
     def _wish(self) -> None:
         blocked = any(fault.blocking for fault in self._meter_faults)
         current_a = min(self._limit.current_a, self._info.max_current_a)

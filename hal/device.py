@@ -248,6 +248,10 @@ class AttendedEvse(Protocol):
     async def released(self) -> None:
         """Wait until `close` has left the hardware in its safe state, or could not."""
 
+    @property
+    def left_safe(self) -> bool:
+        """After `released`: it is known to be open, or at the safe current that was asked for."""
+
 
 class TokenReader(Protocol):
     """A card reader on a bus or serial line."""

@@ -52,6 +52,10 @@ class MeteredEvse(SimulatedEvse):
         """Wait until the meter has been let go."""
         await asyncio.wait([self._task])
 
+    @property
+    def left_safe(self) -> bool:
+        return not self.closed
+
     def _meter_changed(self) -> None:
         if self.listener is not None:
             self.listener.evse_changed()

@@ -114,6 +114,7 @@ class PolledEvse:
         self._heard_at: float | None = None
         self._problem: Exception | None = None
         self._closing = False
+        self._obeyed = False  # it took the safe current at the end
         self._asked = asyncio.Event()
         self._pause = Pause(clock)
         self._began_at = -inf
@@ -214,6 +215,10 @@ class PolledEvse:
     async def released(self) -> None:
         """Wait until `close` has done its work."""
         await asyncio.wait(self._tasks)
+
+    @property
+    def left_safe(self) -> bool:
+        return self._obeyed and self._let_go()
 
     # --- the task -----------------------------------------------------------------------------------
 
@@ -325,12 +330,16 @@ class PolledEvse:
         deadline = loop.time() + CLOSES_WITHIN_S
         with suppress(Exception):
             async with asyncio.timeout_at(deadline):
-                while self._is_open and not await self._withdrawn():
+                while self._is_open and not (await self._withdrawn() and self._let_go()):
                     await asyncio.sleep(_TRIES_AGAIN_S)
             self._flows = False  # nobody reads the meter any more
         with suppress(Exception):
             async with asyncio.timeout_at(max(deadline, loop.time() + _LETS_GO_WITHIN_S)):
                 await self._controller.close()
+
+    def _let_go(self) -> bool:
+        """As the controller says; a vehicle may take a moment to stop drawing."""
+        return self._safe_current_a > 0 or not self._closed
 
     async def _withdrawn(self) -> bool:
         """The controller took the safe current; one bad frame is no reason to leave a vehicle charging."""
@@ -339,6 +348,7 @@ class PolledEvse:
             self._take(await self._controller.status())
         except DeviceError:
             return False
+        self._obeyed = True
         return True
 
     # --- reports ------------------------------------------------------------------------------------

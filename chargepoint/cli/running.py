@@ -22,7 +22,7 @@ from chargepoint.station_type import StationType
 from chargepoint.store import MemoryStore, SqliteStore
 from chargepoint.systemd import Notifier, Status, Watchdog
 from chargepoint.trace import Trace
-from hal.api import Clock, Evse, FaultKind
+from hal.api import Clock, Evse
 from hal.clock import ScaledClock, SteppedClock, WallClock
 from hal.device import AttendedEvse
 from hal.registry import real_driver_names
@@ -194,14 +194,8 @@ class Running:
 
     def live(self) -> list[int]:
         """After `close`: the real connectors that may be closed though nobody wants it."""
-        found = []
-        pairs = zip(self.config.connectors, self.station.evses, strict=True)
-        for number, (connector, evse) in enumerate(pairs, 1):
-            silent = any(fault.kind is FaultKind.COMMUNICATION for fault in evse.faults)
-            unwanted = evse.closed and not connector.evse.options.get("safe_current_a")
-            if _is_attended(evse) and (silent or unwanted):
-                found.append(number)
-        return found
+        evses = enumerate(self.station.evses, 1)
+        return [number for number, evse in evses if _is_attended(evse) and not evse.left_safe]
 
     def stop(self, reason: str) -> None:
         """The process should end, in good order."""

@@ -139,11 +139,8 @@ def explained(shown: Mapping[str, str]) -> tuple[bool, list[str]]:
     else:
         lines.append("It does not run: sudo systemctl start chargepoint")
     result = shown.get("Result", "success")
-    if result == "exit-code" and shown.get("ExecMainStatus") in (
-        "0",
-        "3",
-    ):  # what failed is safe-off, after it
-        result = _NOT_SAFE
+    if result == "exit-code" and shown.get("ExecMainStatus") in ("0", "3"):
+        result = _NOT_SAFE  # what failed is safe-off, after it
     if result != "success" and state != "active":
         lines.append("The last end: " + _RESULTS.get(result, result).format_map(shown) + ".")
     if (restarts := shown.get("NRestarts", "0")) != "0":

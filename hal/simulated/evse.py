@@ -371,12 +371,12 @@ class SimulatedEvse:
         self._account()
         try:
             yield
-        finally:  # a change that was refused changes nothing, but time has been accounted for
+        finally:  # a change that was refused changes nothing, but something may be due at this moment
             self._carry_on()
-        if self.observer is not None:
-            self.observer()
-        if self.listener is not None and self._visible() != before:
-            self.listener.evse_changed()
+            if self.observer is not None:
+                self.observer()
+            if self.listener is not None and self._visible() != before:
+                self.listener.evse_changed()
 
     def _visible(self) -> tuple[object, ...]:
         return self.pilot, self._cable, self._closed, self._locked, self._faults

@@ -412,6 +412,26 @@ def test_a_vehicle_that_leaves_while_the_coil_is_switched_on_is_not_overlooked(
     run_jumping(story())
 
 
+@pytest.mark.parametrize(
+    ("breaks", "safe"),
+    [
+        (lambda rig: None, True),
+        (lambda rig: setattr(rig.board, "silent", True), True),
+        (lambda rig: setattr(rig.contactor, "silent", True), False),
+        (lambda rig: setattr(rig.contactor, "welded", True), False),
+    ],
+    ids=["all well", "dead board", "dead relay", "weld"],
+)
+def test_it_knows_whether_it_left_the_contactor_open(breaks: Callable[[OnBoard], None], safe: bool) -> None:
+    """Only the relay and its contact decide that, whatever else does not answer."""
+    with station() as rig:
+        charge(rig)
+        breaks(rig)
+        rig.evse.close()
+        rig.advance(3.0)
+        assert rig.evse.left_safe == safe
+
+
 def test_a_loop_that_ends_leaves_the_contactor_open() -> None:
     relay = RecordingRelay()
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from hal.api import EvseInfo, FaultKind, PilotState
+from hal.api import EvseInfo, FaultKind, Limit, PilotState
 from hal.clock import SteppedClock, WallClock
 from hal.connector_spec import ConnectorSpec
 from hal.device import Capability, DeviceRefused, DeviceTimeout
@@ -229,6 +229,40 @@ def test_what_it_says_by_itself_is_passed_on() -> None:
 
 
 @pytest.mark.emulated
+@pytest.mark.parametrize(("lets_go_s", "safe"), [(1.0, True), (5.0, False)])
+def test_its_end_waits_a_moment_for_the_contactor_to_open(lets_go_s: float, safe: bool) -> None:
+    """A vehicle has 3 s to let go, and only then the controller opens; most take less than one."""
+
+    async def main() -> None:
+        with PtyBus(1) as bus:
+            clock = WallClock()
+            outlet = Outlet(EvseInfo(phases=1), clock)
+            emulator = RapiEmulator(bus, outlet, clock)
+            settings = {"driver": "openevse", "port": bus.names[0], "poll_s": 0.5}
+            evse = open_evse(ConnectorSpec(EvseInfo(), settings, {"driver": "controller"}), clock)
+            assert isinstance(evse, PolledEvse)
+            try:
+                await evse.opened()
+                outlet.evse.plug_in(load_vehicle("compact"))
+                evse.permit(Limit(16.0))
+                async with asyncio.timeout(60):
+                    while not evse.closed:
+                        await asyncio.sleep(0.1)
+                outlet.stubborn = True
+                began_at = clock.now()
+                clock.call_at(began_at + lets_go_s, outlet.cut)
+                evse.close()
+                await evse.released()
+                assert evse.left_safe is safe
+                assert clock.now() - began_at < 3.0
+            finally:
+                evse.close()
+                await evse.released()
+                emulator.close()
+
+    run_jumping(main())
+
+
 def test_what_it_says_by_itself_is_looked_into_at_once() -> None:
     """Polled each ten seconds: only its own word can be that quick, and no chatter makes it poll for ever."""
 

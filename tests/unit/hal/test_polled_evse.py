@@ -392,3 +392,24 @@ def test_a_safe_current_is_what_is_left_behind(opens: Opens) -> None:
     rig.evse.close()
     rig.soon()
     assert board(rig).amps == 6
+    assert rig.evse.left_safe
+
+
+@both
+@pytest.mark.parametrize("charging", [True, False], ids=["charging", "offered"])
+def test_it_knows_whether_it_left_the_controller_safe(
+    opens: Opens, make: type[EvseWbEmulator], charging: bool
+) -> None:
+    """One that has been silent for a second only is no fault yet, and may still offer a current."""
+    for silent in (False, True):
+        rig = opens(make)
+        if charging:
+            charge(rig)
+        else:
+            rig.evse.permit(Limit(10.0))
+            rig.soon()
+        rig.device.deaf = silent
+        rig.evse.close()
+        rig.advance(4.0)
+        assert not rig.evse.faults
+        assert rig.evse.left_safe is not silent

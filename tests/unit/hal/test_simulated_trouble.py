@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hal.api import NOTHING, EvseInfo, Fault, Limit
+from hal.api import NOTHING, EvseInfo, Fault, Limit, PilotState
 from hal.clock import SteppedClock
 from hal.simulated.evse import SimulatedEvse
 from hal.simulated.trouble.contactor import NOT_CLOSING, WELDED, ContactorTrouble, Contradiction
@@ -143,3 +143,33 @@ def test_the_same_twice_is_mended_once() -> None:
     bench = Bench("welded", "welded")
     bench.maker.mend_contactor("welded")
     assert (bench.evse.closed, bench.faults) == (False, ())
+
+
+class Heard:
+    """A listener that counts."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def evse_changed(self) -> None:
+        self.times += 1
+
+
+def test_what_happens_by_itself_at_the_moment_of_a_refusal_is_reported() -> None:
+    """The vehicle is due to ask just when somebody wants what cannot be."""
+    bench, heard = Bench("not_closing"), Heard()
+    refused = []
+
+    def contradict() -> None:
+        try:
+            bench.maker.break_contactor("welded")
+        except Contradiction as error:
+            refused.append(error)
+
+    bench.clock.call_at(bench.clock.now() + COMPACT.wake_s, contradict)
+    bench.evse.permit(Limit(16.0))
+    bench.evse.listener = heard
+    bench.clock.advance(COMPACT.wake_s)
+    assert len(refused) == 1
+    assert bench.evse.pilot is PilotState.C
+    assert heard.times == 1
