@@ -5,30 +5,26 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
-from chargepoint.cli.fleet_outputs import Outputs, fail_if_option, junit_option, report_option
+from chargepoint.cli.fleet_outputs import Outputs, output_options
 from chargepoint.errors import ConfigError
-from chargepoint.fleet.verdict.criterion import Criterion
 from chargepoint.fleet.verdict.merging import merged
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@fail_if_option
-@junit_option
-@report_option
-def fleet_merge(
-    files: tuple[Path, ...], criteria: tuple[Criterion, ...], junit: Path | None, report: Path | None
-) -> int:
+@output_options
+def fleet_merge(files: tuple[Path, ...], **wanted: Any) -> int:
     """Judge the shards of one fleet together, and draw them as one.
 
     FILES are what each `chargepoint fleet run --shard I/N --json FILE` wrote. Exit code 0; 1 if a --fail-if
     is so, a shard is missing, no station was ever accepted or some could not be made; 2 if a file is not one
     of these, or they are not different shards of one fleet.
     """
-    outputs = Outputs(criteria, junit=junit, report=report)
+    outputs = Outputs(**wanted)
     outputs.check()
     twice = [f"{path}: named {count} times" for path, count in Counter(files).items() if count > 1]
     if twice:

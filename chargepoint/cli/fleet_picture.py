@@ -111,6 +111,7 @@ class Picture:
 
     def _figures(self, now: Snapshot) -> list[Text]:
         """Names and figures in as many columns as fit, read line by line."""
+        late = [("loop late", f"{now.lag_s * 1000:,.0f} ms", "")] if _latest_s(now) else []
         held = [("holds released", f"{now.released_holds:,}", DOUBT)] if now.released_holds else []
         cells = [
             ("connected", f"{now.connected:,}", ""),
@@ -128,7 +129,7 @@ class Picture:
             ("under way", many(now.under_way), ""),
             ("CPU", f"{now.cpu_share:.0%}", ""),
             ("memory", f"{now.rss_bytes / 2**20:,.0f} MiB", ""),
-            ("loop late", f"{now.lag_s * 1000:,.0f} ms", ""),
+            *late,
             *held,
         ]
         across = 8 if self._width >= 8 * CELL else 4 if self._width >= 4 * CELL else 2
@@ -152,7 +153,7 @@ class Picture:
             return [Text(words, DOUBT)]
         if not now.simulators:
             return [Text("The processes of the fleet are being started.", QUIET)]
-        late_s = max(simulator.lag_max_s for simulator in now.simulators)
+        late_s = _latest_s(now)
         if not late_s and now.at_s > UNMEASURED_AFTER_S:
             return [Text("No lateness of the simulator is measured: a stepped clock has none.", QUIET)]
         words = (
@@ -258,6 +259,11 @@ class Picture:
                 "A round trip counts from the moment the message was due, not from when it was sent.", QUIET
             ),
         ]
+
+
+def _latest_s(now: Snapshot) -> float:
+    """How late the simulator was at worst; 0: it was never measured, as on a stepped clock."""
+    return max((simulator.lag_max_s for simulator in now.simulators), default=0.0)
 
 
 def power(watts: float) -> str:

@@ -35,20 +35,29 @@ def provide(count: int) -> str | None:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     ample = max(count, AMPLE)
+    if _enough(soft, ample):
+        return None
     if _enough(hard, count):
-        if not _enough(soft, ample):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (ample if _enough(hard, ample) else hard, hard))
+        most = ample if _enough(hard, ample) else hard
+        if _set(most, hard) or _enough(soft, count) or _set(count, hard):
+            return None
+    elif _set(count, count):
         return None
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
-    except (OSError, ValueError):  # only root may raise the hard limit, and no further than the kernel's
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     else:
-        return None
+        _set(hard, hard)
     return (
         f"this fleet needs {count} open files and the limit of this process is {hard}: "
         f"{REMEDY.format(needed=count)}"
     )
+
+
+def _set(soft: int, hard: int) -> bool:
+    """False where it may not be: only root may raise the hard one, and macOS grants less than it says."""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _enough(limit: int, count: int) -> bool:

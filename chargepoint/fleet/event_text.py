@@ -25,6 +25,7 @@ FORMS: dict[str, str] = {
 }
 """Kind of event -> how it is written. Each may end in `group=NAME`, or `group="A NAME"`, and `share=30%`."""
 
+_CHOICES = {"group": "group=NAME", "share": "share=30%"}
 _ALIASES = {"csms-failover": "failover", "power-out": "blackout"}
 _WORD = re.compile(r'(?:"[^"]*"|\S)+')
 _QUOTED = re.compile('"([^"]*)"')
@@ -33,7 +34,7 @@ _PER = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0}
 _TIMES = re.compile(r"x?(\d+(?:\.\d+)?)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 _SLOWEST_PER_S = 1 / 3_600.0
-_MOST_TIMES = 1_000.0
+_LEAST_TIMES, _MOST_TIMES = 0.001, 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,13 @@ def parse(text: str) -> FleetEvent:
     plain = []
     for word in words[1:]:
         key, is_choice, value = word.partition("=")
-        if is_choice and key.lower() in ("group", "share"):
-            given[key.lower()] = _share(value) if key.lower() == "share" else value
+        choice = key.lower()
+        if is_choice and choice in ("group", "share"):
+            if choice in given:
+                raise ValueError(f"{word!r} is one too many; an event has one {choice}")
+            if not value:
+                raise ValueError(f"{word!r} names nothing; write {_CHOICES[choice]}")
+            given[choice] = _share(value) if choice == "share" else value
         elif word.lower() != "for":
             plain.append(word)
     for word in plain:
@@ -112,7 +118,7 @@ def _meaning(kind: str, word: str) -> tuple[str, Any]:
         if value is not None:
             return field, value
     raise ValueError(
-        f"{word!r} is not understood; write {FORMS[kind]}, with group=NAME or share=30% behind it"
+        f"{word!r} is not understood; write {FORMS[kind]}, with {' or '.join(_CHOICES.values())} behind it"
     )
 
 
@@ -121,7 +127,9 @@ def _duration(word: str) -> float | None:
         duration_s = durations.seconds(word)
     except ValueError:
         return None
-    return duration_s if duration_s > 0 else None
+    if duration_s <= 0:
+        raise ValueError(f"{word!r} is no time at all; write more, such as 5m")
+    return duration_s
 
 
 def _rate(word: str) -> float | None:
@@ -138,9 +146,12 @@ def _factor(word: str) -> float | None:
     found = _TIMES.fullmatch(word.lower())
     if found is None:
         return None
-    if float(found[1]) > _MOST_TIMES:
+    times = float(found[1])
+    if times < _LEAST_TIMES:
+        raise ValueError(f"{word!r} is too few; write at least x{_LEAST_TIMES:g}; below x1 fewer come")
+    if times > _MOST_TIMES:
         raise ValueError(f"{word!r} is too much; write at most x{_MOST_TIMES:g}")
-    return float(found[1])
+    return times
 
 
 def _url(word: str) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import signal
 import tempfile
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -18,6 +20,8 @@ from distributed.versions import VersionMismatchWarning
 from chargepoint.errors import ConfigError
 
 CONNECT_WITHIN_S = 10.0
+
+_NO_WORD = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 # Ctrl-C at a terminal reaches every process of the group; only ours shall hear it, and end them well.
 _DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -52,6 +56,7 @@ async def connected(workers: int | None, scheduler: str | None) -> AsyncIterator
         "distributed.worker.http.routes": [],
     }
     with dask.config.set(settings), tempfile.TemporaryDirectory(prefix="chargepoint-") as folder:
+        _track_semaphores()  # before: to start it lets SIGINT through again
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # new processes inherit it
         try:
             cluster: Any = await LocalCluster(
@@ -74,3 +79,15 @@ async def connected(workers: int | None, scheduler: str | None) -> AsyncIterator
                 yield client
         finally:
             await cluster.close()
+
+
+def _track_semaphores() -> None:
+    """Start the process that clears away after us if a second Ctrl-C ends us at once: without a word."""
+    before = os.environ.get("PYTHONWARNINGS", "")
+    os.environ["PYTHONWARNINGS"] = f"{before},{_NO_WORD}".lstrip(",")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        os.environ["PYTHONWARNINGS"] = before
+        if not before:
+            del os.environ["PYTHONWARNINGS"]

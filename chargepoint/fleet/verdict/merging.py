@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -23,11 +23,26 @@ VERSION = 1
 
 @dataclass(slots=True)
 class Together(Outcome):
-    """Several parts; of their plans only the seed is known."""
+    """Several parts; of their plans only the seed is known, and what their files say."""
 
     parts: int = 1
     remarks: tuple[str, ...] = ()
     """What is odd about them, in words."""
+    planned_as: dict[str, Any] = field(default_factory=dict)
+    """What their files say of the plan."""
+    machines: list[dict[str, str]] = field(default_factory=list)
+    """Where each part ran, by shard."""
+
+    def configuration(self) -> dict[str, Any]:
+        """The plan, as the parts wrote it."""
+        return self.planned_as
+
+    def to_json(self) -> dict[str, Any]:
+        """As of one run, but that it names the parts: it is no shard that could be merged again."""
+        whole = Outcome.to_json(self)
+        del whole["run"]["shard"], whole["machine"]
+        whole["run"] |= {"parts": self.parts, "gaps": list(self.gaps), "remarks": list(self.remarks)}
+        return {**whole, "machines": self.machines}
 
     def setup(self) -> dict[str, str]:
         """What was run, in words."""
@@ -72,7 +87,17 @@ def merged(parts: Mapping[str, Mapping[str, Any]]) -> Together:
         shards=first.shards,
         gaps=tuple(f"shard {shard} of {first.shards} is missing" for shard in missing),
         remarks=_remarks(outcomes),
+        planned_as=_planned_as([data["configuration"] for data in parts.values()]),
+        machines=[
+            data.get("machine", {}) for data in sorted(parts.values(), key=lambda data: data["run"]["shard"])
+        ],
     )
+
+
+def _planned_as(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """They are of one plan, but may have gone to different central systems."""
+    urls = dict.fromkeys(url for part in parts for url in part.get("central_systems", ()))
+    return {**parts[0], "central_systems": list(urls)}
 
 
 def _strangers(parts: Mapping[str, tuple[Outcome, Mapping[str, Any]]]) -> Iterator[str]:
@@ -130,6 +155,8 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
     if data["version"] != VERSION:
         raise ValueError(f"version {data['version']!r}")
     run = data["run"]
+    if "parts" in run:
+        raise ValueError("it is merged already: name the files of its shards")
     before = data["before_end"]
     return Outcome(
         plan=Plan((), run["seed"]),

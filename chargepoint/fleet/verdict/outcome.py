@@ -107,6 +107,15 @@ class Outcome:
         """Each group of stations, in words and without secrets."""
         return [_group(group) for group in self.plan.groups]
 
+    def configuration(self) -> dict[str, Any]:
+        """The plan, as plain values without secrets."""
+        return {
+            "ramp_per_s": self.plan.ramp_per_s,
+            "central_systems": _central_systems(self.plan),
+            "events": [{"after_s": after_s, "do": text} for after_s, text in self.plan.events],
+            "groups": self.groups(),
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Plain values without secrets."""
         totals = self.ledger.totals()
@@ -127,12 +136,7 @@ class Outcome:
                 "complaints": dict(self.complaints),
                 "doubt": self.doubt,
             },
-            "configuration": {
-                "ramp_per_s": self.plan.ramp_per_s,
-                "central_systems": _central_systems(self.plan),
-                "events": [{"after_s": after_s, "do": text} for after_s, text in self.plan.events],
-                "groups": self.groups(),
-            },
+            "configuration": self.configuration(),
             "machine": machine(),
             "snapshot": self.snapshot.to_json(),
             "before_end": None if self.before_end is None else self.before_end.to_json(),

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -59,6 +60,7 @@ class Watch:
         self.csms = csms
         self.connects: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
+        self.booted: set[str] = set()  # told a status, as only those do who have heard that they are accepted
         csms.listen(self._seen)
 
     def _seen(self, event: Event) -> None:
@@ -66,6 +68,8 @@ class Watch:
             self.connects[str(event.cp)] += 1
         elif event.name == "disconnected":
             self.ends[event.fields["reason"]] += 1
+        elif event.name == "frame" and "StatusNotification" in event.fields["frame"]:
+            self.booted.add(str(event.cp))
 
     @property
     def connected(self) -> int:
@@ -83,7 +87,7 @@ async def watched() -> AsyncIterator[Watch]:
         yield Watch(csms)
 
 
-async def until(true: Callable[[], bool], within_s: float = 30.0) -> None:
+async def until(true: Callable[[], bool], within_s: float = 90.0) -> None:
     async with asyncio.timeout(within_s):
         while not true():
             await asyncio.sleep(0.02)
@@ -92,16 +96,15 @@ async def until(true: Callable[[], bool], within_s: float = 30.0) -> None:
 def workers_of(program: Program) -> list[int]:
     """The processes in which its shards run."""
 
-    def children(pid: int) -> list[int]:
-        found = []
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += [int(word) for word in (task / "children").read_text().split()]
-        return found
+    return children(program, b"spawn_main")
 
-    def is_worker(pid: int) -> bool:
-        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
-    return sorted(pid for pid in children(program.process.pid) if is_worker(pid))
+def children(program: Program, word: bytes) -> list[int]:
+    """The processes that it started with that word in their command."""
+    found: list[int] = []
+    for task in Path(f"/proc/{program.process.pid}/task").iterdir():
+        found += [int(pid) for pid in (task / "children").read_text().split()]
+    return sorted(pid for pid in found if word in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def run(url: str, *more: str, cwd: Path) -> Program:
@@ -119,7 +122,7 @@ def test_two_workers_are_one_fleet_until_ctrl_c_reaches_everybody(tmp_path: Path
     async def story() -> None:
         async with watched() as watch:
             with run(watch.csms.url, "--behaviour", "idle", "--json", "all.json", cwd=tmp_path) as program:
-                await until(lambda: watch.connected == 20)
+                await until(lambda: len(watch.booted) == 20)
                 pids = workers_of(program)
                 assert len(pids) == 2
                 for pid in (program.process.pid, *pids):
@@ -135,6 +138,41 @@ def test_two_workers_are_one_fleet_until_ctrl_c_reaches_everybody(tmp_path: Path
         assert told["snapshot"]["actions"]["BootNotification"]["answered"] == 20
 
     asyncio.run(story())
+
+
+def test_ctrl_c_while_the_workers_are_being_started_ends_in_good_order(tmp_path: Path) -> None:
+    """Until they have begun, they know nothing of it and cannot turn a deaf ear to it themselves."""
+    with run("ws://127.0.0.1:1", "--json", "all.json", cwd=tmp_path) as program:
+        while not (pids := workers_of(program)):
+            assert program.process.poll() is None
+            time.sleep(0.005)
+        for pid in (program.process.pid, *pids):
+            os.kill(pid, signal.SIGINT)
+        assert program.end() == 1
+    told = json.loads((tmp_path / "all.json").read_text())
+    assert told["snapshot"]["started"] == 0
+    assert not told["verdict"]["passed"]
+
+
+def test_a_second_ctrl_c_ends_at_once_and_leaves_neither_processes_nor_words(tmp_path: Path) -> None:
+    with run("ws://127.0.0.1:1", cwd=tmp_path) as program:
+        program.until("20/20 started")
+        pids = [*workers_of(program), *children(program, b"resource_tracker")]
+        assert len(pids) == 3
+        os.kill(pids[0], signal.SIGSTOP)  # so that the end in good order takes its time
+        program.press_ctrl_c_until_it_ends()
+        os.kill(pids[0], signal.SIGCONT)
+        assert program.process.returncode == 130
+        asyncio.run(until(lambda: not any(_runs(pid) for pid in pids)))
+        assert program.errors.splitlines() == ["ending in good order; Ctrl-C again ends at once"]
+
+
+def _runs(pid: int) -> bool:
+    """What has ended may still wait for somebody to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _alive(pid: int) -> bool:

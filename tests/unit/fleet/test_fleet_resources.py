@@ -13,12 +13,23 @@ from chargepoint.fleet.descriptors import in_use, needed
 from chargepoint.fleet.plan.addresses import sources_for
 
 
-def limits_after(soft: int, hard: int, wanted: int) -> tuple[str | None, int]:
-    """What `provide` says in a process with these limits and no privilege, and the soft limit afterwards."""
+def limits_after(soft: int, hard: int, wanted: int, granted: int | None = None) -> tuple[str | None, int]:
+    """What `provide` says in a process with these limits and no privilege, and the soft limit afterwards.
+
+    `granted`: the system gives no more than that, whatever the hard limit says, as macOS does.
+    """
     code = f"""
 import json, os, resource
 from chargepoint.fleet.descriptors import provide
-resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+set_limit = resource.setrlimit
+set_limit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+
+def granting(which, limits):
+    if {granted} is not None and limits[0] > {granted}:
+        raise ValueError("current limit exceeds maximum limit")
+    set_limit(which, limits)
+
+resource.setrlimit = granting
 if os.getuid() == 0:
     os.setuid(65534)
 print(json.dumps([provide({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))
@@ -32,6 +43,18 @@ print(json.dumps([provide({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[
 def test_the_soft_limit_is_raised_for_those_too_that_come_later(soft: int) -> None:
     """Stations are added by hand, and a worker takes those of a lost one: nobody asks again."""
     assert limits_after(soft, 1000, 700) == (None, 1000)
+
+
+@pytest.mark.parametrize(("soft", "limit"), [(256, 700), (750, 750)])
+def test_a_system_that_grants_less_than_its_hard_limit_grants_what_is_needed(soft: int, limit: int) -> None:
+    assert limits_after(soft, 1000, 700, granted=800) == (None, limit)
+
+
+def test_a_system_that_grants_less_than_is_needed_is_told_like_a_hard_limit() -> None:
+    problem, limit = limits_after(256, 1000, 700, granted=600)
+    assert problem is not None
+    assert "needs 700" in problem
+    assert limit == 256
 
 
 def test_links_that_are_there_count() -> None:

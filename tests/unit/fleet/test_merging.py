@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,41 @@ def test_shards_of_different_hours_are_told(tmp_path: Path) -> None:
     code, output = merge(tmp_path, part(0), part(1, began_at=7260.0))
     assert code == 0
     assert "Shard 1 began 7200 s after shard 0 was over: perhaps of another run." in output
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_figures_of_all_are_written_as_those_of_a_run_are(tmp_path: Path) -> None:
+    """Every count is the sum of the parts'; the ledger has what is wrong in any of them."""
+    parts = [part(0, lost=1), part(1, lost=2, took_s=3.0)]
+    flags = ("--json", str(tmp_path / "all.json"), "--csv", str(tmp_path / "tables"))
+    code, output = merge(tmp_path, *parts, more=flags)
+    assert code == 0, output
+    whole = json.loads((tmp_path / "all.json").read_text())
+    for name in ("planned", "sent", "connects"):
+        assert whole["snapshot"][name] == sum(one["snapshot"][name] for one in parts) > 0
+    for name, total in whole["ledger"]["totals"].items():
+        assert total == sum(one["ledger"]["totals"][name] for one in parts), name
+    assert whole["ledger"]["lost"] == [*parts[0]["ledger"]["lost"], *parts[1]["ledger"]["lost"]]
+    assert len(whole["ledger"]["lost"]) == 3
+    assert whole["run"]["accepted"] == 20
+    assert (whole["run"]["parts"], whole["run"]["shards"], whole["run"]["gaps"]) == (2, 2, [])
+    assert whole["configuration"] == parts[0]["configuration"]
+    assert whole["machines"] == [one["machine"] for one in parts]
+    assert whole["verdict"]["passed"]
+    [heartbeats, together] = table(tmp_path / "tables" / "requests.csv")
+    assert (heartbeats["Name"], heartbeats["Request Count"]) == ("Heartbeat", "200")
+    assert together["Request Count"] == "200"
+    assert float(heartbeats["99%"]) == pytest.approx(3000, rel=0.02)
+    rows = table(tmp_path / "tables" / "ledger.csv")
+    assert [(one["station"], one["verdict"]) for one in rows] == [("CP0", "missing")] + [
+        ("CP1", "missing")
+    ] * 2
+    with pytest.raises(ConfigError, match=r"all\.json: .*it is merged already"):
+        merged({"all.json": whole})
 
 
 def row(at_s: float, over_s: float = 1.0, **changes: Any) -> Row:

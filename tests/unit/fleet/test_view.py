@@ -192,6 +192,7 @@ def test_a_stepped_fleet_claims_nothing_about_its_lateness() -> None:
     shown = text(drawn(past_of(snapshot)))
     assert "keeps up" not in shown
     assert "a stepped clock has none" in shown
+    assert "loop late" not in shown
 
 
 def test_a_fleet_whose_processes_have_not_begun_claims_nothing_about_them() -> None:
