@@ -59,6 +59,12 @@ def _option(config: pytest.Config, name: str) -> str | None:
     return config.getoption(f"csms_{name}") or config.getini(f"csms_{name}") or None
 
 
+def _worker(config: pytest.Config) -> int | None:
+    """Which one this is of the processes of pytest-xdist; None: there are none."""
+    found = re.search(r"\d+$", getattr(config, "workerinput", {}).get("workerid", ""))
+    return None if found is None else int(found[0])
+
+
 def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the markers say, the closest one first."""
     marked: dict[str, Any] = {}
@@ -81,7 +87,7 @@ def _charge_point_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
     url, kind = _option(request.config, "url"), _option(request.config, "clock")
     try:
-        bench = Bench(url, kind, _marked(request).get("start"))
+        bench = Bench(url, kind, _marked(request).get("start"), worker=_worker(request.config))
     except ValueError as error:
         raise pytest.fail.Exception(f"start: {error}", pytrace=False) from None
     request.node.stash[_BENCH] = bench

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from chargepoint.config.section import Expected, Section, mistake, mistakes
 from chargepoint.config.wording import nearest
@@ -16,7 +17,9 @@ from chargepoint.ocpp16.schema import CP_TO_CSMS, CSMS_TO_CP
 from scenarios import expressions
 
 __all__ = [
+    "LENGTH",
     "SUBJECTS",
+    "WITH_VARIABLE",
     "Choice",
     "Condition",
     "Duration",
@@ -30,6 +33,7 @@ __all__ = [
     "SiteWanted",
     "Text",
     "Whole",
+    "words",
 ]
 
 ACTIONS = CP_TO_CSMS | CSMS_TO_CP
@@ -105,13 +109,29 @@ def _paths(paths: dict[str, str]) -> dict[str, str]:
     return paths
 
 
-Template = Annotated[str, AfterValidator(_braced)]
+def words(known: Collection[str]) -> WithJsonSchema:
+    """What an editor completes: one of these, or a text with a variable in braces."""
+    return WithJsonSchema({"anyOf": [{"enum": sorted(known)}, WITH_VARIABLE]})
+
+
+WITH_VARIABLE = {"type": ["string"], "pattern": r"\{"}
+_NUMBER, _UNIT = r"[0-9]+(\.[0-9]+)?", "([mM][sS]|[sSmMhHdDwW])"
+LENGTH = {
+    "type": ["string", "number"],
+    "pattern": rf"^\s*(({_NUMBER}{_UNIT})+|{_NUMBER})\s*$|\{{",
+    "minimum": 0,
+    "patternErrorMessage": f"Write {EXPECTED_TIME}, or a variable in braces.",  # as several editors have it
+}
+
+Template = Annotated[str, AfterValidator(_braced), WithJsonSchema(WITH_VARIABLE)]
 Whole = Annotated[int | Template, Expected("a whole number, or a variable in braces")]
 Number = Annotated[float | int | Template, Expected("a number, or a variable in braces")]
 Choice = Annotated[bool | Template, Expected("true or false, or a variable in braces")]
 Text = Annotated[str, AfterValidator(_text)]
 Anything = Annotated[Any, AfterValidator(_anything)]
-Duration = Annotated[str, AfterValidator(_duration), Expected(EXPECTED_TIME)]
+Duration = Annotated[str, AfterValidator(_duration), Expected(EXPECTED_TIME), WithJsonSchema(LENGTH)]
+Action = Annotated[str, words(ACTIONS)]
+Status = Annotated[str, words(STATUSES)]
 Expression = Annotated[str, AfterValidator(_expression)]
 Path = Annotated[str, AfterValidator(_path)]
 Paths = Annotated[dict[str, str], AfterValidator(_paths), Expected("names with a JMESPath each")]
@@ -122,7 +142,7 @@ Match = Annotated[dict[str, Any], AfterValidator(_anything), Expected("a group o
 class FrameWanted(Section):
     """One CALL in `frames`."""
 
-    frame: str = Field(description="Its action.")
+    frame: Action = Field(description="Its action.")
     where: Match = Field(default={}, description="How its payload must look: a partial match.")
     answer: Match | None = Field(default=None, description="How its answer must look.")
     error: Anything = Field(default="", description="Which CALLERROR must be its answer.")
@@ -184,7 +204,7 @@ class SiteWanted(Section):
 class Condition(Section):
     """Something that comes true."""
 
-    frame: str | None = Field(default=None, description="A CALL of that action came.")
+    frame: Action | None = Field(default=None, description="A CALL of that action came.")
     frames: tuple[FrameWanted, ...] | None = Field(
         default=None, min_length=1, description="These CALLs came, in this order."
     )
@@ -192,7 +212,7 @@ class Condition(Section):
         default=False, description="With `frames` and a list of `status`: no other between."
     )
     status: Annotated[
-        str | tuple[str, ...] | None, Expected("a status such as Charging, or a list of them")
+        Status | tuple[Status, ...] | None, Expected("a status such as Charging, or a list of them")
     ] = Field(default=None, description="The connector's status, or the ones it went through.")
     limit: LimitWanted | None = Field(default=None, description="What the connector offers now.")
     meter: MeterWanted | None = Field(default=None, description="What the meter shows now.")

@@ -112,6 +112,21 @@ class _Outlet:
     id_tag: str | None = None
 
 
+def _numbers_given(recorded: Recorded) -> dict[int, int]:
+    """Line of a StartTransaction -> the number in its answer."""
+    waiting: dict[str | None, list[int]] = {}  # message id -> lines; one that is sent again may keep its id
+    given: dict[int, int] = {}
+    for frame in recorded.frames:
+        if frame.outgoing and frame.kind == "CALL" and frame.action == "StartTransaction":
+            waiting.setdefault(frame.message_id, []).append(frame.line)
+        elif frame.kind in ("CALLRESULT", "CALLERROR") and not frame.outgoing:
+            lines = waiting.pop(frame.message_id, ())
+            number = _number(frame.payload.get("transactionId")) if isinstance(frame.payload, dict) else None
+            if number is not None:
+                given |= dict.fromkeys(lines, number)
+    return given
+
+
 @dataclass(slots=True)
 class _Concluding:
     """Reads the frames from first to last and concludes who must have done what."""
@@ -124,12 +139,14 @@ class _Concluding:
     _remote_tags: dict[str, float] = field(default_factory=dict)
     _frames: list[Frame] = field(default_factory=list)
     _unseen: dict[int, int | None] = field(default_factory=dict)
+    _given: dict[int, int] = field(default_factory=dict)  # line of a StartTransaction -> its number
     _boots: int = 0
     _online: bool = True
 
     def __post_init__(self) -> None:
         self._frames = [frame for frame in self.recorded.frames if frame.kind == "CALL"]
         self._unseen = started_unseen(self.recorded)
+        self._given = _numbers_given(self.recorded)
         for record in self.recorded.records:
             if isinstance(record, Happening):
                 self._happening(record)
@@ -230,7 +247,7 @@ class _Concluding:
         outlet.id_tag = id_tag
         self._shown.pop(id_tag, None)
         self._remote_tags.pop(id_tag, None)
-        outlet.transaction, outlet.started = self._given(frame), True
+        outlet.transaction, outlet.started = self._given.get(frame.line), True
 
     def _metered(self, frame: Frame, payload: dict[str, Any]) -> None:
         """A transaction that nobody saw begin began before the recording: now, as far as it can tell."""
@@ -253,14 +270,6 @@ class _Concluding:
             if isinstance(payload, dict) and payload.get("transactionId") == number and payload.get("idTag"):
                 return str(payload["idTag"])
         return SOMEBODY
-
-    def _given(self, frame: Frame) -> int | None:
-        for answer in self.recorded.frames:
-            if answer.line >= frame.line and answer.message_id == frame.message_id and not answer.outgoing:
-                return (
-                    _number(answer.payload.get("transactionId")) if isinstance(answer.payload, dict) else None
-                )
-        return None
 
     def _stop(self, frame: Frame, payload: dict[str, Any]) -> None:
         number = payload.get("transactionId")

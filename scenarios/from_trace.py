@@ -76,6 +76,7 @@ class _Teller:
         self._frames = [frame for frame in recorded.frames if frame.kind != "UNKNOWN"]
         self._answers = _answers(self._frames)
         self._calls = [frame for frame in self._frames if frame.kind == "CALL"]
+        self._connectors = self._count_connectors()
         self._transactions: dict[int, str] = {}  # number -> variable
         self._statuses: dict[int, str] = {}
         unseen = {} if self._own is not None else started_unseen(recorded)
@@ -169,14 +170,14 @@ class _Teller:
             if frame.outgoing:
                 yield from self._unusual_answer(frame)
         fields = deed.fields
-        if len(self._outlets()) == 1 and deed.verb == "swipe":
+        if self._connectors == 1 and deed.verb == "swipe":
             fields = {name: value for name, value in fields.items() if name != "connector"}
         yield f"  - {deed.verb}: {_flow(fields)}"
 
-    def _outlets(self) -> list[Any]:
+    def _count_connectors(self) -> int:
         if self._own is not None:
-            return list(self._own.fields.get("connectors") or [{}])
-        return list({n for frame in self._calls if (n := _connector(frame))}) or [1]
+            return len(self._own.fields.get("connectors") or [{}])
+        return len({n for frame in self._calls if (n := _connector(frame))}) or 1
 
     def _unusual_answer(self, frame: Frame) -> Iterator[str]:
         """What the embedded central system must be told to say, as it would say something else."""
@@ -327,7 +328,7 @@ def _flow(value: Any, variables: Any = ()) -> str:
         return "[" + ", ".join(_flow(item, variables) for item in value) + "]"
     if not isinstance(value, str):
         return json.dumps(value)
-    if value in [f"{{{name}}}" for name in variables]:
+    if value[:1] == "{" and value[-1:] == "}" and value[1:-1] in variables:
         return f'"{value}"'
     if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value

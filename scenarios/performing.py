@@ -94,7 +94,7 @@ class Teller:
 
     async def _out_of_time(self, within: str) -> Failed:
         """The story's time is over: whatever was under way has failed. Raises `Gone`."""
-        broken_off = [step for step in self._every_result() if step.state is State.BROKEN_OFF]
+        broken_off = list(_broken_off(self.results))
         innermost = [
             step for step in broken_off if all(inner.state is not State.BROKEN_OFF for inner in step.children)
         ]
@@ -105,10 +105,6 @@ class Teller:
         for step in broken_off:
             step.state = State.FAILED
         return failed
-
-    def _every_result(self) -> Iterator[StepResult]:
-        for result in self.results:
-            yield from result.every()
 
     async def _steps(self, steps: Sequence[Any], results: list[StepResult], branch: Branch) -> None:
         for step, result in zip(steps, results, strict=True):
@@ -243,3 +239,11 @@ class Teller:
 def _listed(steps: Sequence[StepResult]) -> str:
     """By line and text."""
     return " and ".join(f"{step.text} (line {step.line})" if step.line else step.text for step in steps)
+
+
+def _broken_off(steps: Sequence[StepResult]) -> Iterator[StepResult]:
+    """With the steps they are in; not those that an earlier failure broke off, in a group that went on."""
+    for step in steps:
+        if step.state is State.BROKEN_OFF:
+            yield step
+            yield from _broken_off(step.children)

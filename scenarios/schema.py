@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from chargepoint.actions import CALLERROR_CODES
+from chargepoint.config.keys import key_table
 from chargepoint.config.schema import schema as station_schema
 from chargepoint.config.schema import take_numbers_for_text
+from chargepoint.ocpp16.status import KINDS as KINDS_OF_FAULTS
+from scenarios.condition import LENGTH, WITH_VARIABLE
 from scenarios.model import ScenarioFile, StationEntry
 from scenarios.step import KINDS
 
 __all__ = ["schema"]
 
 _SHORT = {
-    "Wait": ["string", "number"],
-    "Csms": ["string"],
-    "Include": ["string"],
-    "LoadEntry": ["string", "array"],
-    "LimitEntry": ["number", "string", "array"],
+    "Wait": LENGTH,
+    "Csms": {"enum": ["drop", "stop", "start"]},
+    "Include": {"type": ["string"]},
+    "LoadEntry": {"type": ["string", "array"]},
+    "LimitEntry": {"type": ["number", "string", "array"]},
 }
 """What may be one word, or a list, instead of a group."""
+
+_WORDS = {
+    ("Fault", "error_code"): sorted(KINDS_OF_FAULTS),
+    ("Override", "error"): sorted(CALLERROR_CODES),
+}
+"""What arguments of verbs can be, beside a variable: elsewhere they are any text."""
 
 
 def schema() -> dict[str, Any]:
@@ -26,8 +36,13 @@ def schema() -> dict[str, Any]:
     found = ScenarioFile.model_json_schema()
     take_numbers_for_text(found)
     definitions = found["$defs"]
-    for name, kinds in _SHORT.items():
-        definitions[name] = {"anyOf": [{"type": kinds}, definitions[name]]}
+    for name, short in _SHORT.items():
+        definitions[name] = {"anyOf": [short, definitions[name]]}
+    for (verb, argument), words in _WORDS.items():
+        _complete(definitions[verb]["properties"][argument], words, WITH_VARIABLE)
+    _complete(
+        definitions["Config"]["properties"]["key"], [key.name for key in key_table()], {"type": "string"}
+    )
     step = definitions["Step"]
     alone = [kind for kind in KINDS if not _required(definitions, step["properties"][kind])]
     definitions["Step"] = {"anyOf": [{"enum": alone}, step]}
@@ -40,6 +55,13 @@ def schema() -> dict[str, Any]:
         "properties": station["properties"],
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def _complete(part: dict[str, Any], words: list[str], otherwise: dict[str, Any]) -> None:
+    """In place of any text: one of these words, or what else there is."""
+    may_be_null = {"type": "null"} in part.get("anyOf", ())
+    part.pop("type", None)
+    part["anyOf"] = [{"enum": words}, otherwise, *([{"type": "null"}] if may_be_null else [])]
 
 
 def _required(definitions: dict[str, Any], part: dict[str, Any]) -> bool:

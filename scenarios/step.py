@@ -29,6 +29,7 @@ from scenarios.condition import (
     Saved,
     Text,
     Whole,
+    words,
 )
 from scenarios.faults import Disturbance
 
@@ -97,11 +98,15 @@ class Wait(Condition):
 class Csms(Section):
     """What the central system does, or how it answers from now on."""
 
-    call: str | None = Field(default=None, description="It sends that CALL to the station.")
+    call: Annotated[str, words(CSMS_TO_CP)] | None = Field(
+        default=None, description="It sends that CALL to the station."
+    )
     payload: Anything = Field(default=None, description="Of the CALL, or of the answer.")
     expect: Match | None = Field(default=None, description="How the station's answer must look.")
     save: Saved = Field(default={}, description="Variables from the station's answer.")
-    answer: str | None = Field(default=None, description="How it answers that action from now on.")
+    answer: Annotated[str, words(ANSWERED)] | None = Field(
+        default=None, description="How it answers that action from now on."
+    )
     id_tag: Text | None = Field(default=None, description="Only for this card.")
     error: Anything = Field(
         default=None, description="The CALLERROR it answers with, or that the station must answer with."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ LINGER_S = 0.02
 LOOK_AGAIN_S = 0.02
 LAST_FRAMES = 20
 
+_WORKER = re.compile(r"\{worker(?::(0?[0-9]{1,2})d?)?\}")
+
 Duration = float | str
 """Seconds, or text such as `90s`, `5m` or `1h30m`."""
 
@@ -87,13 +90,20 @@ class Bench:
 
     With `url` the central system is that one, and it is told the stations' end in good order; else it is the
     embedded one, which goes with them. `clock` is stepped, wall or xN. On a stepped clock nothing happens
-    but inside a call, and the same calls give the same frames.
+    but inside a call, and the same calls give the same frames. `worker` is the number of one of several
+    processes that test at the same time, None: there is one.
     """
 
     def __init__(
-        self, url: str | None = None, clock: str | None = None, start: str | float | datetime | None = None
+        self,
+        url: str | None = None,
+        clock: str | None = None,
+        start: str | float | datetime | None = None,
+        *,
+        worker: int | None = None,
     ) -> None:
         self.url = url
+        self.worker = worker
         self.members: dict[str, Member] = {}
         self.record = Record()  # as the embedded central system sees it
         self.seed = SEED if url is None else int.from_bytes(os.urandom(6), "big")
@@ -142,9 +152,8 @@ class Bench:
     ) -> list[Member]:
         """Assemble so many stations, not started yet. Raises `ConfigError` with every mistake."""
         __tracebackhide__ = True
-        pattern = identity or config.get("identity")
         first = len(self.members) + 1
-        pattern = "CP{n:03d}" if pattern is None else str(pattern)
+        pattern = self._pattern(identity or config.get("identity"))
         if problem := pattern_problem(pattern, count, first, 48):
             raise ConfigError([f"identity: {problem}"])
         added = [pattern.format(n=n) for n in range(first, first + count)]
@@ -165,6 +174,14 @@ class Bench:
         if types[0].config.csms.url is not None:
             raise ConfigError(["csms.url: is where all stations of a test connect; say it with --csms-url"])
         return self.background.do(lambda: [self._assemble(type) for type in types])
+
+    def _pattern(self, asked: Any) -> str:
+        """Of their identities, still with an {n}. What nobody asked for differs from worker to worker where
+        all of them are at one central system."""
+        if asked is None:
+            together = self.url is not None and self.worker is not None
+            asked = "CP{worker}-{n:03d}" if together else "CP{n:03d}"
+        return _WORKER.sub(lambda found: format(self.worker or 0, f"{found[1] or ''}d"), str(asked))
 
     def _assemble(self, type: StationType) -> Member:
         config = type.config

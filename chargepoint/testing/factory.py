@@ -41,8 +41,9 @@ class ChargePoints:
 
         `template` is a name that `chargepoint fleet templates` lists or a path; `config` holds keys of a
         station's configuration (docs/configuration.md) over it; `vehicle` is what comes to charge; `identity`
-        is one name or, for several, a pattern such as `DEPOT{n:02d}`. Raises `ConfigError` with every
-        mistake, `NotSeen` if the central system is not there or does not accept them.
+        is one name or, for several, a pattern such as `DEPOT{n:02d}`; `{worker}` in it is the number of the
+        pytest-xdist worker, 0 without. Raises `ConfigError` with every mistake, `NotSeen` if the central
+        system is not there or does not accept them.
         """
         __tracebackhide__ = True
         members = self._bench.add(

@@ -16,6 +16,7 @@ MAJOR = "1"
 _DECODER = json.JSONDecoder()
 _ARRAY = re.compile(r"\s*\[\s*\{")
 _NEXT = re.compile(r"\s*,\s*(?=\{)")
+_END = re.compile(r"\s*,?\s*(?P<closed>\]\s*)?")
 _ABOUT = frozenset({"schemaVersion", "timestamp", "chargePointId", "event"})
 
 
@@ -80,8 +81,16 @@ def _array(source: Source) -> Iterator[tuple[int, Any]]:
         yield line, record
         following = _NEXT.match(text, end)
         if following is None:
-            return
+            break
         at = following.end()
+    rest = _END.match(text, end)
+    assert rest is not None
+    if rest.end() < len(text):
+        line += text.count("\n", counted, rest.end())
+        found = (
+            "something stands behind the array" if rest["closed"] else "neither a record nor the array's end"
+        )
+        raise source.mistake(line, f"{found}; repair or remove it")
 
 
 def _found(source: Source, number: int, record: dict[str, Any]) -> Found | None:

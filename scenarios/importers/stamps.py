@@ -11,7 +11,7 @@ _MONTH = r"(?P<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _TIME = r"(?P<h>\d{1,2}):(?P<m>\d\d):(?P<s>\d\d)(?:[.,:](?P<fraction>\d{1,9}))?"
 # Spreadsheets show no seconds, and write them so when they save.
 _TIME_OF_DATE = r"(?P<h>\d{1,2}):(?P<m>\d\d)(?::(?P<s>\d\d)(?:[.,:](?P<fraction>\d{1,9}))?)?"
-_ZONE = r"(?:\s?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)\b)?"
+_ZONE = r"(?:\s?(?P<zone>Z|UTC|GMT|[+-](?:0\d|1[0-4]):?[0-5]\d)\b)?"
 
 _DATED = (
     re.compile(
@@ -50,7 +50,7 @@ def reference(text: str) -> datetime:
             moment = datetime.fromisoformat(stamp)
         except ValueError:
             continue
-        if moment.year > 2000:
+        if 2000 < moment.year < 9999:
             return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return datetime.fromtimestamp(time.time(), UTC)
 

@@ -9,7 +9,7 @@ _OUT = (
     r"|gesendet|ausgehend|ausgang"
 )
 _IN = r"received|receives?|receiving|recv|rx|incoming|inbound|in|reading|empfangen|eingehend|eingang"
-_ARROW_OUT = r"[-=]+>|>{2,}|>(?=\s*\[)|[→⇒➡▶]"
+_ARROW_OUT = r"(?<![-=])[-=]+>|>{2,}|>(?=\s*\[)|[→⇒➡▶]"
 _ARROW_IN = r"<[-=]+|<{2,}|<(?=\s*\[)|[←⇐⬅◀]"
 _CP = r"(?:cp|cs|evse|station|charger|charge[ _-]?point|charge[ _-]?box|ladepunkt|ladestation|ladesäule)"
 _CSMS = r"(?:csms|cs|cpms|backend|backoffice|server|central[ _-]?system|central|zentralsystem|zentrale)"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,6 +24,7 @@ from scenarios.recorded import Frame, Happening, Recorded
 from scenarios.verdict import Outcome, Verdict
 from tests.integration.scenarios.recordings import A_SESSION, Step, record
 
+BEGINS_AT = datetime(2026, 1, 1, tzinfo=UTC)
 SAMPLES = Path(__file__).parents[2] / "unit" / "scenarios" / "samples"
 
 STORIES: dict[str, tuple[Sequence[Step], int]] = {
@@ -283,3 +287,40 @@ def test_a_charge_point_that_writes_nonsense(nonsense: object) -> None:
         ]
         text = story(replace(recorded, records=records))
         assert len(text) < 20_000
+
+
+def calls_for_a_story_of(transactions: int, path: Path) -> int:
+    """How many functions are called to write the story of so many."""
+    lines = []
+    for n in range(transactions):
+        begin = {"connectorId": 1, "idTag": f"T{n}", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
+        end = {"transactionId": n + 1, "meterStop": 5, "timestamp": "2026-01-01T00:00:00Z"}
+        given = {"transactionId": n + 1, "idTagInfo": {"status": "Accepted"}}
+        frames = [
+            ("sent", [2, f"a{n}", "StartTransaction", begin]),
+            ("received", [3, f"a{n}", given]),
+            ("sent", [2, f"b{n}", "StopTransaction", end]),
+            ("received", [3, f"b{n}", {}]),
+        ]
+        at = BEGINS_AT + timedelta(minutes=n)
+        lines += [f"{at:%Y-%m-%d %H:%M:%S} {side} {json.dumps(frame)}\n" for side, frame in frames]
+    path.write_text("".join(lines))
+    recorded, count = read(path), 0
+
+    def called(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        story(recorded)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def test_a_long_recording_costs_as_much_more_as_it_is_longer(tmp_path: Path) -> None:
+    few = calls_for_a_story_of(20, tmp_path / "few.log")
+    many = calls_for_a_story_of(200, tmp_path / "many.log")
+    assert many < 12 * few

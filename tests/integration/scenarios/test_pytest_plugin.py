@@ -108,6 +108,46 @@ def test_transactions_are_ended_at_another_central_system(run: Run, central: str
     result.assert_outcomes(passed=2)
 
 
+AT_ONE_CENTRAL_SYSTEM = """
+from pathlib import Path
+
+def test_it(charge_points, worker_id):
+    own, = charge_points()
+    asked, = charge_points(identity="TEAM{worker:02d}-{n}")
+    Path(worker_id).write_text(f"{own.identity} {asked.identity}")
+    own.wait(lambda _: Path("gw0").exists() and Path("gw1").exists(), within="60s", what="the other worker")
+    own.data_transfer("com.example")
+    own.expect_answer("DataTransfer")
+    for station in (own, asked):
+        assert [event["online"] for event in station.events if event["event"] == "connection"] == [True]
+"""
+
+
+def test_workers_at_one_central_system_do_not_throw_each_other_out(
+    pytester: pytest.Pytester, central: str
+) -> None:
+    """Each worker has its stations there when the other one's come."""
+    pytester.makepyfile(test_it=AT_ONE_CENTRAL_SYSTEM)
+    result = pytester.runpytest_subprocess(
+        "-p", "no:cacheprovider", "-n", "2", "--dist", "each", "--csms-url", central
+    )
+    result.assert_outcomes(passed=2)
+    said = [(pytester.path / name).read_text() for name in ("gw0", "gw1")]
+    assert said == ["CP0-001 TEAM00-2", "CP1-001 TEAM01-2"]
+
+
+def test_without_workers_an_identity_with_a_worker_in_it_has_the_first(run: Run) -> None:
+    result = run(
+        """
+        def test_it(charge_points):
+            assert [cp.identity for cp in charge_points(2, identity="T{worker}-{n}")] == ["T0-1", "T0-2"]
+            assert charge_points(1, identity="A{worker:03}")[0].identity == "A000"
+            assert charge_points()[0].identity == "CP004"
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_a_central_system_that_is_not_there_is_an_error_in_one_line(run: Run) -> None:
     result = run("def test_it(charge_point): pass", "--csms-url", "ws://127.0.0.1:9/ocpp")
     result.assert_outcomes(errors=1)

@@ -616,6 +616,16 @@ def test_of_branches_beside_each_other_all_that_were_under_way_are_told() -> Non
     assert [one.state, other.state, third.state] == [State.FAILED, State.FAILED, State.PASSED]
 
 
+def test_what_was_broken_off_before_is_not_told_as_under_way() -> None:
+    """The group fails and goes on: its second branch was broken off long before the time is over."""
+    beside = "{parallel: [[{expect: {online: false, within: 10s}}], [{wait: 1m}]]}"
+    outcome = play(f"- group: {{goes_on: true, steps: [{beside}]}}\n- wait: 1h", head="within: 10m")
+    assert outcome.why.startswith("waited 10s for ")
+    before = outcome.steps[0].children[0].children[1].children[0]
+    assert (before.text, before.state, before.message) == ("wait 1m", State.BROKEN_OFF, "")
+    assert outcome.steps[1].message == "the story's 10m were over"
+
+
 # --- what the station's software knows nothing of, on a line that loses it ---------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -185,6 +186,14 @@ MISTAKES = {
     "soap": (["2026-04-14 10:00:00 <soap:Envelope><soap:Body/>"], "but SOAP envelopes: that is OCPP-S"),
     "printed": (["2026-04-14 10:00:00 TX [2, '1', 'Heartbeat', {}]"], "as Python or JavaScript prints them"),
     "array": (['[{"timestamp":"2026-04-14T10:00:00Z","event":"x"},', "", "{oops]"], ":3: begins a record"),
+    "array-gap": (
+        ['[{"timestamp":"2026-04-14T10:00:00Z","event":"x"}', '{"timestamp":"2026-04-14T10:00:00Z"}]'],
+        ":2: neither a record nor the array's end",
+    ),
+    "two-arrays": (
+        ['[{"timestamp":"2026-04-14T10:00:00Z","event":"x"}]', "", "[]"],
+        ":3: something stands behind the array",
+    ),
     "no-stamp": (['TX [2,"1","Heartbeat",{}]'], ":1: a frame without a time stamp"),
     "empty": ([], "no OCPP frame in 0 lines"),
     "not-json": (['{"timestamp":"2026-04-14T10:00:00Z","event":"x"}', "oops", "{}"], ":2: is not JSON"),
@@ -336,6 +345,15 @@ def test_a_trace_as_one_array(tmp_path: Path) -> None:
     assert [lines[frame.line - 1] for frame in recorded.frames] == [" {"] * len(EXPECTED)
 
 
+@pytest.mark.parametrize("rest", ["", ",", "\n", "]\n\n"])
+def test_an_array_may_lack_its_end(tmp_path: Path, rest: str) -> None:
+    """Whoever wrote it may have been ended between two records."""
+    record = {"timestamp": "2026-04-14T14:58:02Z", "direction": "cp-to-csms", "raw": CALL}
+    path = tmp_path / "trace.json"
+    path.write_text(f"[{json.dumps(record)}{rest}")
+    assert len(list(read(path).frames)) == 1
+
+
 def test_lines_of_json_name_their_station_and_side_wherever_they_stand(tmp_path: Path) -> None:
     """Two stations that a log shipper mixed must not become one."""
     lines = [
@@ -386,12 +404,35 @@ def test_a_row_may_hold_a_request_and_its_answer(tmp_path: Path, newest_first: b
     }
 
 
+@pytest.mark.parametrize("ruled", ["-", "=", "<", ">"])
+def test_a_ruled_line_before_a_frame_costs_little(tmp_path: Path, ruled: str) -> None:
+    """Milliseconds; minutes, if each mark began to look for the end of an arrow."""
+    path = written(tmp_path, f"2026-04-14 14:58:02 TX {ruled * 200_000} {CALL}")
+    before = time.process_time()
+    assert len(list(read(path).frames)) == 1
+    assert time.process_time() - before < 8.0
+
+
 def test_the_hour_that_comes_twice(tmp_path: Path) -> None:
     """From 03:00 summer time back to 02:00: a stamp without an offset names two moments."""
     clocks = ("01:50:00", "02:10:00", "02:50:00", "02:05:00", "02:55:00", "03:01:00")
     lines = [f"2026-10-25 {at} TX {CALL}" for at in clocks]
     frames = list(read(written(tmp_path, *lines), zone=BERLIN).frames)
     assert [frame.at - frames[0].at for frame in frames] == [60.0 * n for n in (0, 20, 60, 75, 125, 131)]
+
+
+@pytest.mark.parametrize("behind", ["+9959", "-2400", "-0075"])
+def test_what_cannot_be_an_offset_is_none(tmp_path: Path, behind: str) -> None:
+    path = written(tmp_path, f"2026-04-14 14:58:02 {behind} TX {CALL}")
+    [frame] = read(path).frames
+    assert frame.at == AT
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59Z", "9999-12-31T00:00:00-14:00"])
+def test_a_moment_at_the_end_of_the_calendar_is_no_reference(tmp_path: Path, moment: str) -> None:
+    call = CALL.replace("{}", json.dumps({"timestamp": moment}))
+    [frame] = read(written(tmp_path, f"2026-04-14 16:58:02 TX {call}"), zone=BERLIN).frames
+    assert frame.at == AT
 
 
 @pytest.mark.parametrize(
