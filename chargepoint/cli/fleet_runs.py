@@ -23,7 +23,7 @@ from chargepoint.fleet.people.visits import WRONG_CARD
 from chargepoint.fleet.plan.plan import Plan
 from chargepoint.fleet.verdict.outcome import Outcome
 from chargepoint.ocpp16 import schema
-from hal.api import Clock
+from hal.api import Clock, Timer
 from hal.clock import BatchedClock, ScaledClock
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 METER_VALUES_KEPT = 5
 """Per transaction, by the embedded central system of a fleet: nobody looks at them."""
+
+LOOKS_OF_A_STEPPED_RUN = 200
+SHORTEST_ROW_S = 0.001
+"""Of the timeline of a stepped run, in real time."""
 
 Viewer = Callable[[Snapshot], None]
 """Is shown the fleet once a second, and once more when it has ended. What it raises ends the run."""
@@ -71,8 +75,15 @@ class Run(Generic[SomeFleet]):
                 quick=True,
                 strangers=WRONG_CARD,
             )
-        self.timeline = Timeline()
+        self.timeline = Timeline() if self.looks_each_s is None else Timeline(row_s=SHORTEST_ROW_S)
         self.viewers: list[Viewer] = [self.timeline.add]
+        self._looks: Timer | None = None
+
+    @property
+    def looks_each_s(self) -> float | None:
+        """So often, on a stepped clock, the timeline wants to know more: hours may pass between two views."""
+        stepped = self.clock_choice.kind == "stepped" and self.for_s is not None
+        return self.for_s / LOOKS_OF_A_STEPPED_RUN if stepped and self.for_s else None
 
     @property
     def ledger(self) -> Ledger:
@@ -89,9 +100,12 @@ class Run(Generic[SomeFleet]):
             await self.csms.start()
         looking = asyncio.ensure_future(self._look())
         looking.add_done_callback(lambda _: self.fleet.stop())
+        self._look_later()
         try:
             await self.fleet.run(self.for_s)
         finally:
+            if self._looks is not None:
+                self._looks.cancel()
             if self.csms is not None:
                 await self.csms.stop()
             if not looking.done():
@@ -126,6 +140,14 @@ class Run(Generic[SomeFleet]):
         while True:
             self._show(self.fleet.snapshot())
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _look_later(self) -> None:
+        if self.looks_each_s is not None:
+            self._looks = self.clock.call_at(self.clock.now() + self.looks_each_s, self._look_by_clock)
+
+    def _look_by_clock(self) -> None:
+        self.timeline.add(self.fleet.snapshot())
+        self._look_later()
 
     def _show(self, snapshot: Snapshot) -> None:
         for viewer in self.viewers:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -60,6 +61,13 @@ def test_an_honest_central_system_passes(capsys: pytest.CaptureFixture[str]) -> 
     assert of.ledger.totals().made > 6
     assert out.count("PASSED") == 2
     assert not of.ended_early
+
+
+def test_hours_in_a_second_are_drawn_hour_by_hour() -> None:
+    moments = [0.0, *(row.station_s for row in morning(lambda csms: None).rows)]
+    assert moments == sorted(moments)
+    assert moments[-1] == pytest.approx(3 * 3600, abs=60)
+    assert max(after - before for before, after in pairwise(moments)) < 600
 
 
 def test_a_start_that_is_never_acknowledged_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
