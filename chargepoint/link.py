@@ -253,7 +253,7 @@ class WebSocketLink:
         self._end_attempt()
         self._online = True
         self._clock.touch()
-        if self._connection is not None:
+        if self._connection is not None and self._ping_interval_s:
             self._connection.keep_alive(self._ping_interval_s)
         self._tell(self._listener.link_up)
 
@@ -294,9 +294,9 @@ class WebSocketLink:
             return
         self._cancel_timer()
         self._redirected = url is not None
-        self._connecting_since = self._wire.now()
+        self._connecting_since = now = self._wire.now()
         self._clock.hold()
-        self._timer = self._wire.call_at(self._wire.now() + self._connect_timeout_s, self._timed_out)
+        self._timer = self._wire.call_at(now + self._connect_timeout_s, self._timed_out)
         uri = self._settings.uri if url is None else parse_uri(url)
         self._task = asyncio.get_running_loop().create_task(self._open(uri))
 

@@ -155,15 +155,14 @@ class Station:
         return chance.draw(self._seed, self.identity, "back-off", self._drawn)
 
     def _make_charge_point(self) -> ChargePoint:
-        config = self.type.config
         charge_point = ChargePoint(
             self.identity,
             self.plate,
             self.evses,
             self.store,
             Configuration(self.store, self.type.factory),
-            config.behaviour,
-            config.compatibility,
+            self.type.behaviour,
+            self.type.compatibility,
             self.clock,
             self.wire,
             self.outside,

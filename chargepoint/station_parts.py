@@ -55,21 +55,16 @@ def open_readers(
         reader.on_fault = lambda fault: changed(connector_id, fault)
         return reader
 
-    readers = [
-        opened(connector.reader, n)
-        for n, connector in enumerate(type.config.connectors, 1)
-        if connector.reader is not None
-    ]
-    if type.config.readers:
-        readers.append(opened(type.config.readers[0], None))
-    return tuple(readers)
+    return tuple([opened(config, connector_id) for config, connector_id in type.readers])
 
 
 def open_site(type: StationType, evses: tuple[Evse, ...], clock: Clock, host: Host) -> Site | None:
     """The building's meter and limit, if the station knows of any."""
-    config, settings = type.config.site, type.site
-    if config is None or settings is None:
+    settings = type.site
+    if settings is None:
         return None
+    config = type.config.site
+    assert config is not None
     spec = SiteSpec(config.meter.settings, settings.phases, settings.poll_s, evses, settings.lines)
     return Site(settings, registry.open_site_meter(spec, clock), clock, host)
 
@@ -95,17 +90,16 @@ def outside_of(
 def _transfers(
     type: StationType, identity: str, store: Store, clock: Clock, trust: Callable[[], SSLContext]
 ) -> RealTransfers | SimulatedTransfers:
-    config = type.config
-    if config.behaviour.transfers == "simulated":
+    if type.behaviour.transfers == "simulated":
         return SimulatedTransfers(clock)
     folder = None
     if isinstance(store, SqliteStore):
         folder = store.path.parent / "downloads" / file_name(identity).removesuffix(SUFFIX)
-    return RealTransfers(clock, folder, trust, config.csms.proxy)
+    return RealTransfers(clock, folder, trust, type.proxy)
 
 
 def _installer(type: StationType, clock: Clock) -> CommandInstaller | SimulatedInstaller:
-    firmware = type.config.firmware
+    firmware = type.firmware
     if firmware.installer == "simulated":
         return SimulatedInstaller(clock, blocks_charging=firmware.blocks_charging)
     return CommandInstaller(clock, firmware.command, firmware.timeout_s, firmware.blocks_charging)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chargepoint.config import StationConfig
+from chargepoint.config import DriverConfig, StationConfig
 from chargepoint.config.keys import keys_of
 from chargepoint.domain.site import SiteSettings
 from chargepoint.errors import ConfigError
@@ -50,15 +50,20 @@ class StationType:
         "_files",
         "_made",
         "backoff",
+        "behaviour",
         "boot_payload",
+        "compatibility",
         "config",
         "factory",
+        "firmware",
         "infos",
         "keeps_log",
         "listener",
         "max_frame_bytes",
         "observer",
+        "proxy",
         "quirks",
+        "readers",
         "security",
         "shared_reader",
         "site",
@@ -78,6 +83,12 @@ class StationType:
         sources: Sequence[str] = (),
     ) -> None:
         self.config = config
+        # Each station asks for these, and what pydantic makes takes ten times as long to ask.
+        self.behaviour = config.behaviour
+        self.compatibility = config.compatibility
+        self.firmware = config.firmware
+        self.proxy = config.csms.proxy
+        self.readers = _readers(config)
         self.keeps_log = keeps_log  # the newest events and frames of each station, for its diagnostics
         self.listener = listener
         self.observer = observer  # counts what all stations of this type do, over their restarts
@@ -98,7 +109,7 @@ class StationType:
         if config.site is not None:
             rotations: Any = self.factory.typed["ConnectorPhaseRotation"]
             self.site = settings_of(config.site, self.infos, rotations)
-        own_readers = sum(connector.reader is not None for connector in config.connectors)
+        own_readers = sum(connector_id is not None for _, connector_id in self.readers)
         self.shared_reader = len(config.connectors) - own_readers > 1
         reconnect = config.csms.reconnect
         self.backoff = Backoff(reconnect.min_s, reconnect.jitter_s, reconnect.max_s)
@@ -139,7 +150,7 @@ class StationType:
             security_profile=credentials.profile,
             password=self._password(credentials.key),
             tls=tls or self.tls,
-            proxy=self.config.csms.proxy,
+            proxy=self.proxy,
             source=self.sources[zlib.crc32(identity.encode()) % len(self.sources)] if self.sources else None,
         )
 
@@ -176,6 +187,12 @@ class StationType:
         return Provided(*map(_text, self._files)) if any(self._files) else NOTHING_PROVIDED
 
 
+def _readers(config: StationConfig) -> tuple[tuple[DriverConfig, int | None], ...]:
+    """Card readers, each with the connector it belongs to, or None: it serves all."""
+    own = [(each.reader, n) for n, each in enumerate(config.connectors, 1) if each.reader is not None]
+    return (*own, *((reader, None) for reader in config.readers[:1]))
+
+
 def _text(path: Path | None) -> str | None:
     try:
         return "" if path is None else path.read_text(encoding="ascii", errors="replace")
@@ -185,7 +202,7 @@ def _text(path: Path | None) -> str | None:
 
 def numbered(plate: dict[str, str], number: int) -> dict[str, str]:
     """The nameplate of the station so many after the first of its kind: its serial numbers are counted up."""
-    if not number or not any(name in plate for name in SERIAL_NUMBERS):
+    if not number or plate.keys().isdisjoint(SERIAL_NUMBERS):
         return plate
     return {name: _counted(text, number) if name in SERIAL_NUMBERS else text for name, text in plate.items()}
 

@@ -293,16 +293,15 @@ class WebSocketConnection(asyncio.Protocol):
         assert self._head is not None
         assert self._owner is not None
         received = self._head = self._head + data
-        complete = _END_OF_HEAD in received or len(received) > _MAX_HEAD
+        complete = received.find(_END_OF_HEAD) >= 0 or len(received) > _MAX_HEAD
         if not complete and received.startswith(_HEAD[: len(received)]):
             return b""
-        error = link_errors.from_response(received, self._uri)
         end = received.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-        if error is None and not agrees(received[:end], self._key):
-            error = self._look_closer(received)
-        if error is not None:
-            self._fail(error)
-            return b""
+        if not agrees(received[:end], self._key):
+            error = link_errors.from_response(received, self._uri) or self._look_closer(received)
+            if error is not None:
+                self._fail(error)
+                return b""
         self._head = None
         self._owner.opened()
         return received[end:]

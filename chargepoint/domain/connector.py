@@ -108,7 +108,7 @@ class Connector:
     @property
     def occupied(self) -> bool:
         """A cable is in the socket, or a vehicle at the cable."""
-        return self.evse.plugged or self.connected
+        return self.evse.plugged or self.evse.pilot in CONNECTED
 
     @property
     def blocked(self) -> bool:
@@ -320,7 +320,9 @@ class Connector:
         occupied = self.occupied
         gone = self.pluggedness and not occupied
         self.pluggedness = occupied
-        if (gone and self.transaction is None) or self.blocked or self.shared.faulted:
+        if self.claim is not None and (
+            (gone and self.transaction is None) or self.blocked or self.shared.faulted
+        ):
             self.claim = None
         if not occupied and (self.held_by is not None or self.finishing is not None):
             self.held_by = self.finishing = None

@@ -102,7 +102,7 @@ class Connectors:
         self.limiter = Limiter(self, zero_after_n)
         self.reception = Reception(self, authorities)
         self.reservations = Reservations(self)
-        self.all = tuple(Connector(n, evse, self) for n, evse in enumerate(evses, 1))
+        self.all = tuple([Connector(n, evse, self) for n, evse in enumerate(evses, 1)])
         turn.connectors = self.all
         turn.share = self.limiter.share
         self._recall()

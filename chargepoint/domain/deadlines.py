@@ -21,14 +21,14 @@ def follow(connector: Connector) -> None:
     if preparing and now >= preparing_ends_at(connector):
         _give_up(connector)
         preparing = connector.preparing
-    connector.preparing_since = _since(connector.preparing_since, preparing, now)
-    connector.blocked_since = _since(connector.blocked_since, blocked, now)
-
-
-def _since(before: float | None, lasts: bool, now: float) -> float | None:
-    if not lasts:
-        return None
-    return now if before is None else before
+    if not preparing:
+        connector.preparing_since = None
+    elif connector.preparing_since is None:
+        connector.preparing_since = now
+    if not blocked:
+        connector.blocked_since = None
+    elif connector.blocked_since is None:
+        connector.blocked_since = now
 
 
 def preparing_ends_at(connector: Connector) -> float:

@@ -22,33 +22,28 @@ class ProfileBook:
     They stay in force offline and over a restart (OCPP 1.6 §3.13.6, errata 3.37).
     """
 
-    __slots__ = ("_profiles", "_store", "_zero_after_n")
+    __slots__ = ("_store", "_zero_after_n", "all")
 
     def __init__(self, store: Store, tx_default_zero_after_n: ZeroAfterN = "keep") -> None:
         self._store = store
         self._zero_after_n = tx_default_zero_after_n
-        self._profiles = tuple(from_document(document) for _, document in store.items(KIND))
-
-    @property
-    def all(self) -> tuple[Profile, ...]:
-        """Every installed profile, valid now or not."""
-        return self._profiles
+        self.all = tuple([from_document(document) for _, document in store.items(KIND)])  # valid now or not
 
     def __iter__(self) -> Iterator[Profile]:
-        return iter(self._profiles)
+        return iter(self.all)
 
     def __len__(self) -> int:
-        return len(self._profiles)
+        return len(self.all)
 
     def install(self, profile: Profile) -> None:
         """Add `profile`; what it replaces is gone at once, even if this one is not yet valid (§3.13.2)."""
         self._remove(lambda installed: self._replaces(profile, installed))
-        self._profiles += (profile,)
+        self.all += (profile,)
         self._store.put(KIND, str(profile.id), to_document(profile))
 
     def count_after(self, profile: Profile) -> int:
         """How many profiles there would be after `install(profile)`."""
-        return 1 + sum(not self._replaces(profile, installed) for installed in self._profiles)
+        return 1 + sum(not self._replaces(profile, installed) for installed in self.all)
 
     def clear(
         self,
@@ -78,7 +73,7 @@ class ProfileBook:
 
     def keep_transactions(self, keys: Collection[str]) -> int:
         """After a restart: remove the TxProfiles of all transactions but these, and return how many."""
-        if not self._profiles:
+        if not self.all:
             return 0
         return self._remove(
             lambda profile: profile.purpose == "TxProfile" and profile.transaction_key not in keys
@@ -104,9 +99,9 @@ class ProfileBook:
         )
 
     def _remove(self, matches: Callable[[Profile], bool]) -> int:
-        removed = [profile for profile in self._profiles if matches(profile)]
+        removed = [profile for profile in self.all if matches(profile)]
         if removed:
-            self._profiles = tuple(profile for profile in self._profiles if not matches(profile))
+            self.all = tuple(profile for profile in self.all if not matches(profile))
             for profile in removed:
                 self._store.delete(KIND, str(profile.id))
         return len(removed)

@@ -112,6 +112,8 @@ class Reservations:
     def recall(self) -> None:
         """Bring back what has not expired while the station was off."""
         found = [Reservation(**document) for _, document in self._shared.store.items(KIND)]
+        if not found:
+            return
         now = self._shared.time.utc()
         for reservation in found:
             if reservation.expires_at <= now:
@@ -129,7 +131,9 @@ class Reservations:
 
     def holds(self, connector: Connector) -> bool:
         """A reservation keeps this connector, or is why somebody has claimed it."""
-        return bool(self) and (connector.id in self._kept or self._of(connector) is not None)
+        if self._by_id is None:
+            return False
+        return connector.id in self._kept or self._of(connector) is not None
 
     def shown(self, connector: Connector) -> int | None:
         """The id of the reservation that keeps this connector, or that its transaction used up, if any."""
@@ -247,9 +251,9 @@ class Reservations:
 
     def follow(self) -> None:
         """Where nobody can charge, nothing is reserved; for the rest, see what has to be kept free."""
-        if not self:
+        if self._by_id is None:
             return
-        lost = [r for r in (self._by_id or {}).values() if self._lost(r)]
+        lost = [r for r in self._by_id.values() if self._lost(r)]
         if lost:
             self._end(lost)
         self._keep()

@@ -97,20 +97,25 @@ class Turn:
                     return False
                 self._failed(error)
             self._guarded(self._conclude)
-            for _ in range(ROUNDS):
-                if not self._answers and not self._dirty:
-                    break
-                answers, self._answers = self._answers, []
-                for send in answers:
-                    self._guarded(send)
-                if self._dirty:
-                    self._guarded(self._conclude)
+            if self._answers or self._dirty:
+                self._give_answers()
             self._guarded(self.pump)
             if self._dirty:
                 self._guarded(self._conclude)
         finally:
             self._depth -= 1
         return True
+
+    def _give_answers(self) -> None:
+        """Send what waited for the store, and settle what follows from that."""
+        for _ in range(ROUNDS):
+            answers, self._answers = self._answers, []
+            for send in answers:
+                self._guarded(send)
+            if self._dirty:
+                self._guarded(self._conclude)
+            if not self._answers and not self._dirty:
+                break
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

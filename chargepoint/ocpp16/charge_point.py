@@ -399,7 +399,7 @@ class ChargePoint:
     @property
     def message_timeout_s(self) -> float:
         """MessageTimeout (errata 3.83)."""
-        return float(self.configuration.message_timeout_s)
+        return self.configuration.message_timeout_s
 
     @property
     def attempts(self) -> int:
@@ -415,9 +415,7 @@ class ChargePoint:
         """Action and payload of a record."""
         return self.transactions.render(record)
 
-    def check_request(self, action: str, payload: Any) -> str | None:
-        """What is wrong with a payload of ours."""
-        return schema.check_request(action, payload)
+    check_request = staticmethod(schema.check_request)
 
     def record_answered(self, record: Record, payload: Any) -> None:
         """The central system has a record."""

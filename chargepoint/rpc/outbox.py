@@ -262,8 +262,8 @@ class Outbox:
 
     def pump(self) -> None:
         """Send what may go now."""
-        while self._session.free:
-            record = self._ready_record()
+        while (self._urgent or self._records) and self._session.free:
+            record = self._ready_record() if self._records else None
             message = self._ready_message(record)
             if message is not None:
                 self._send_message(message)
@@ -274,7 +274,7 @@ class Outbox:
 
     def _ready_message(self, record: Record | None) -> Message | None:
         for message in self._urgent:
-            if not (self._post.accepted or message.unregistered) or (message.patient and record is not None):
+            if not (message.unregistered or self._post.accepted) or (message.patient and record is not None):
                 continue
             if record is not None and message.behind == record.seq and not record.attempts:
                 return None

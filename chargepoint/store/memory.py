@@ -15,13 +15,12 @@ class MemoryStore:
     durable: bool = False
 
     def __init__(self) -> None:
-        # Both stay None until used: most of 10,000 idle stations remember next to nothing.
-        self._documents: dict[str, dict[str, Document]] | None = None
+        self._documents: dict[str, dict[str, Document]] = {}
         self._undo: dict[tuple[str, str], Document | None] | None = None
 
     def get(self, kind: str, key: str) -> Document | None:
-        documents = self._documents.get(kind) if self._documents else None
-        return documents.get(key) if documents else None
+        documents = self._documents.get(kind)
+        return None if documents is None else documents.get(key)
 
     def put(self, kind: str, key: str, document: Document) -> None:
         self._write(kind, key, document)
@@ -32,7 +31,7 @@ class MemoryStore:
 
     def items(self, kind: str) -> Iterator[tuple[str, Document]]:
         """All documents of a kind as they are now, by ascending key; writing while iterating is fine."""
-        documents = self._documents.get(kind) if self._documents else None
+        documents = self._documents.get(kind)
         return iter(sorted(documents.items(), key=itemgetter(0)) if documents else ())
 
     def commit(self) -> None:
@@ -46,19 +45,20 @@ class MemoryStore:
     def close(self) -> None: ...
 
     def _write(self, kind: str, key: str, document: Document | None) -> None:
-        undo, name = self._undo, (kind, key)
-        if undo is None:
-            self._undo = {name: self.get(kind, key)}
-        elif name not in undo:
-            undo[name] = self.get(kind, key)
+        if self._undo is None:
+            self._undo = {}
+        if (kind, key) not in self._undo:
+            self._undo[kind, key] = self.get(kind, key)
         self._set(kind, key, document)
 
     def _set(self, kind: str, key: str, document: Document | None) -> None:
-        if self._documents is None:
-            self._documents = {}
+        documents = self._documents.get(kind)
         if document is not None:
-            self._documents.setdefault(kind, {})[key] = document
-        elif documents := self._documents.get(kind):
+            if documents is None:
+                self._documents[kind] = {key: document}
+            else:
+                documents[key] = document
+        elif documents is not None:
             documents.pop(key, None)
             if not documents:
                 del self._documents[kind]

@@ -153,7 +153,8 @@ class Certificates:
 
     def registered(self) -> None:
         """The central system accepted this station: what is due may be asked for."""
-        self._renew()
+        if self._daily is not None:  # there is a certificate
+            self._renew()
 
     def _watch(self) -> None:
         """Set the timers for the certificates there are."""

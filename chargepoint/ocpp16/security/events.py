@@ -222,11 +222,7 @@ class SecurityEvents:
     def _told_of(self, kind: str) -> bool:
         rule = EVENTS.get(kind, VENDORS_OWN)
         wanted = rule.critical or rule.sent or self._host.compatibility.security_events == "all"
-        return wanted and not self._disabled
-
-    @property
-    def _disabled(self) -> bool:
-        return self._host.configuration.boolean("DisableSecurityEventNotifications")
+        return wanted and not self._host.configuration.security_events_disabled
 
     def _is_gathered(self, kind: str, tech_info: str) -> bool:
         """True if this one only counts, for a report later on."""
@@ -303,9 +299,11 @@ class SecurityEvents:
     def pump(self) -> None:
         """Hand over the next event if it may go now."""
         host = self._host
-        if self._waiting is None or self._sending or self._resting or self._timer or self._disabled:
+        if self._waiting is None or self._sending or self._resting or self._timer:
             return
         if not (host.accepted and host.outbox.online) or host.connectors.going_down:
+            return
+        if host.configuration.security_events_disabled:
             return
         event = self._sending = self._waiting[0]
         host.outbox.send(
