@@ -114,7 +114,7 @@ class PolledEvse:
         self._heard_at: float | None = None
         self._problem: Exception | None = None
         self._closing = False
-        self._obeyed = False  # it took the safe current at the end
+        self._obeyed = False  # at the end it is at the safe current
         self._asked = asyncio.Event()
         self._pause = Pause(clock)
         self._began_at = -inf
@@ -328,6 +328,8 @@ class PolledEvse:
         """The safe state, as far as that can be had within a moment; then let go."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CLOSES_WITHIN_S
+        # Told once more, but on a bad line it may not hear that within so short a time.
+        self._obeyed = self._safe_current_a == 0.0 and self._offers_nothing()
         with suppress(Exception):
             async with asyncio.timeout_at(deadline):
                 while self._is_open and not (await self._withdrawn() and self._let_go()):
@@ -336,6 +338,11 @@ class PolledEvse:
         with suppress(Exception):
             async with asyncio.timeout_at(max(deadline, loop.time() + _LETS_GO_WITHIN_S)):
                 await self._controller.close()
+
+    def _offers_nothing(self) -> bool:
+        """So the controller said itself, a moment ago."""
+        heard = self._heard_at is not None and self._clock.now() - self._heard_at <= HESITANT_AFTER_S
+        return heard and self._offer.asked_a == 0.0 == self._offer.set_a
 
     def _let_go(self) -> bool:
         """As the controller says; a vehicle may take a moment to stop drawing."""

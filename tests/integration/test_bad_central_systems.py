@@ -94,12 +94,13 @@ def _moment(text: str) -> float:
 
 
 def _complaints(cp: StationProcess) -> list[str]:
-    """Everything said about the central system, for a person."""
-    return [
+    """Everything said about the central system, for a person; a slow disk is not its doing."""
+    told = [
         str(event.get("message") or event.get("reason"))
         for event in cp.events
         if event["event"] == "error" or (event["event"] == "connection" and not event["online"])
     ]
+    return [line for line in told if "writing took" not in line]
 
 
 BAD: list[tuple[Manners, str]] = [

@@ -413,3 +413,14 @@ def test_it_knows_whether_it_left_the_controller_safe(
         rig.advance(4.0)
         assert not rig.evse.faults
         assert rig.evse.left_safe is not silent
+
+
+@both
+def test_one_that_offered_nothing_a_moment_ago_is_left_safe(opens: Opens, make: type[EvseWbEmulator]) -> None:
+    """On a bad line it may not hear within a moment that it is to offer nothing, which it does already."""
+    rig = opens(make)
+    rig.soon()
+    rig.device.deaf = True
+    rig.evse.close()
+    rig.advance(4.0)
+    assert rig.evse.left_safe
