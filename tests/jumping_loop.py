@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-
 _TURN_S = 1e-6  # what a turn of the loop takes: a timer that comes a rounding error too soon comes again
 
 

@@ -104,9 +104,9 @@ def read_all() -> None:
         _validator(f"{action}Response")
 
 
-def check_request(action: str, payload: Any) -> str | None:
-    """What is wrong with the payload of a CALL of ours, or None."""
-    validator = _validator(action)
+def _problem(name: str, payload: Any) -> str | None:
+    """What the schema of this name finds wrong, or None."""
+    validator = _validator(name)
     try:
         if validator.is_valid(payload):
             return None
@@ -115,9 +115,13 @@ def check_request(action: str, payload: Any) -> str | None:
         return str(error)
 
 
+check_request = _problem
+"""What is wrong with the payload of a CALL of ours (its action), or None."""
+
+
 def check_answer(action: str, payload: Any) -> str | None:
     """What is wrong with the payload of an answer to us, or None."""
-    return check_request(f"{action}Response", payload)
+    return _problem(f"{action}Response", payload)
 
 
 def _explain(error: jsonschema_rs.ValidationError) -> str:

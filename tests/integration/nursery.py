@@ -291,7 +291,7 @@ def _live(order: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
         os.closerange(3, MOST_DESCRIPTORS)
         # The nursery's own may be files, and a pipe cannot be spoken to as one.
         sys.stdin = open(0, closefd=False)  # noqa: SIM115  # they stay open as long as the process
-        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
+        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115  # as above
         os.environ.update(order["environment"])
         os.chdir(order["cwd"])
         sys.argv = ["chargepoint", *order["arguments"]]

@@ -133,6 +133,14 @@ class Piped:
             self.process.kill()
         await self.ended()
 
+    @asynccontextmanager
+    async def _to_the_end(self) -> AsyncIterator[Self]:
+        try:
+            yield self
+        finally:
+            await self.kill()
+            self.close()
+
     @classmethod
     @asynccontextmanager
     async def started(cls, arguments: Sequence[str | Path], **environment: str) -> AsyncIterator[Self]:
@@ -146,24 +154,16 @@ class Piped:
             env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"} | environment,
             limit=LINE_LIMIT,
         )
-        program = cls(process)
-        try:
+        async with cls(process)._to_the_end() as program:
             yield program
-        finally:
-            await program.kill()
-            program.close()
 
     @classmethod
     @asynccontextmanager
     async def born(cls, arguments: Sequence[str | Path], **environment: str) -> AsyncIterator[Self]:
         """`chargepoint ARGUMENTS` in a process that need not read the code, killed at the end if it runs."""
         process = await Born.of(arguments, environment)
-        program = cls(process)
-        try:
+        async with cls(process)._to_the_end() as program:
             yield program
-        finally:
-            await program.kill()
-            program.close()
 
 
 def _transport(process: asyncio.subprocess.Process) -> asyncio.SubprocessTransport:
